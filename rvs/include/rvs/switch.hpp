@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// rvs: an L2 learning switch that runs on the sender's CPU.
+//
+// One Switch object lies in memory that several parties map: the manager, at any
+// address, and every sub context (or direct-backend process), at another. It holds
+// no pointers into itself, so each party uses it through its own mapping. The only
+// addresses in it are region bases, which are valid where call() runs.
+//
+// Two sides use it:
+//   manager   opens ports, registers memory, reads counters. One manager thread at
+//             a time; it may run while guests call. It may die at any instruction
+//             and be replaced: see open().
+//   guest     call(), from many CPUs at once. Ports share no lock. A caller that
+//             stops for ever, at any instruction, stops no other port; what it held
+//             comes back with port_close().
+//
+// No function allocates, throws, blocks or makes a system call.
+#ifndef RVS_SWITCH_HPP
+#define RVS_SWITCH_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include "rvs/rvif.h"
+
+namespace rvs {
+
+// 0 .. RVIF_MAX_PORTS - 1.
+enum class PortId : std::uint32_t {};
+
+// What the manager side answers. The values are those of enum rvif_error.
+enum class Error : std::int32_t {
+    none = 0,
+    arg = RVIF_E_ARG,     // a port number, region index, address or length out of range
+    state = RVIF_E_STATE, // the port is open already, is closed, the region is in use
+    full = RVIF_E_FULL,   // no room in the MAC table for a static entry
+};
+
+struct Limits {
+    // Learned and static MACs; rounded up to a power of two, at least 64.
+    // One port can fill at most half of each 8-entry bucket.
+    std::uint32_t fdb_entries = 16384;
+    // A learned MAC that sent nothing for this many tick()s is forgotten, 1..200.
+    std::uint32_t fdb_age_ticks = 120;
+};
+
+inline constexpr std::size_t label_size = 32;
+
+struct PortOptions {
+    // For people; NUL-terminated, copied. May be null.
+    const char *label = nullptr;
+    // First byte in bits 0..7. Not 0: the MAC belongs to this port for as long as it is
+    // open; frames with it as source are dropped at every other port.
+    std::uint64_t mac = 0;
+    // Transmit queues that the port may set up, 1..RVIF_MAX_QUEUES.
+    std::uint32_t max_tx_queues = RVIF_MAX_QUEUES;
+};
+
+struct PortInfo {
+    PortId id;
+    char label[label_size];
+    std::uint64_t mac; // given by the manager or announced by RVIF_OP_SET_MAC, or 0
+    bool started;
+    std::uint32_t rx_queues; // live ones
+    std::uint32_t tx_queues; // that have a source
+    std::uint32_t regions;   // bitmap of registered regions
+};
+
+// rvif_port_stats, and what only the manager has use for.
+//
+// Every frame offered is in exactly one of
+//     frames.tx_frames     well formed; what became of it is counted below
+//     frames.drops[r]      r one of BAD_SOURCE_MAC, SHORT, TX_TOO_BIG, BAD_REGION, BAD_RANGE,
+//                          ZERO_LENGTH, BAD_FLAGS, BAD_CHAIN
+// and every well-formed frame in drops[NO_DESTINATION], drops[SAME_PORT], or in copies,
+// once for each receiver. Over all ports,
+//     copies = rx_frames + drops[NO_BUFFER] + drops[NOT_READY] + drops[RX_TOO_BIG]
+//              + drops[RX_BAD_BUFFER].
+struct PortStats {
+    rvif_port_stats frames;
+    std::uint64_t copies;  // deliveries tried on behalf of this port's frames
+    std::uint64_t flooded; // frames sent to every other port
+};
+
+struct FdbEntry {
+    std::uint64_t mac; // first byte in bits 0..7
+    PortId port;
+    bool is_static;
+    std::uint32_t age; // tick()s since it was seen; 0 for static entries
+};
+
+class Switch {
+  public:
+    Switch(const Switch &) = delete;
+    Switch &operator=(const Switch &) = delete;
+
+    // ---- where it lives
+
+    // Bytes that create() needs.
+    [[nodiscard]] static std::size_t footprint(const Limits &limits);
+
+    // Lays a new switch out in mem (4096-aligned, at least footprint(limits) bytes).
+    // Null: mem is null or misaligned, len too small, a limit out of range.
+    [[nodiscard]] static Switch *create(void *mem, std::size_t len, const Limits &limits);
+
+    // The switch that create() left in mem: in another mapping, or for a manager that takes
+    // over. Null: no switch of this version there, or len is too small for it.
+    [[nodiscard]] static Switch *open(void *mem, std::size_t len);
+
+    // ---- manager
+
+    // Opens a closed port with all counters at 0. Error: arg, state (is open), full.
+    [[nodiscard]] Error port_open(PortId port, const PortOptions &options);
+
+    // Closes a port and takes back all it held: regions, sources, lanes, MACs, busy flags.
+    // No call() of this port may run or come any more (its VM was detached, its process has
+    // ended). Other ports' calls that are under way may still touch its regions: see Grace.
+    // Error: arg, state (is closed).
+    Error port_close(PortId port);
+
+    // Registers guest memory: len bytes at base, both multiples of 4096, len < 2^40. May run
+    // while the port and others call. Error: arg, state (closed port, index in use).
+    [[nodiscard]] Error region_add(PortId port, std::uint32_t index, std::uint64_t base,
+                                   std::uint64_t len);
+
+    // Takes a region back. Receive queues that use it die. A call() that is under way when
+    // this returns may still touch the region; no later one will.
+    // Error: arg, state (closed port, no such region).
+    Error region_remove(PortId port, std::uint32_t index);
+
+    // Call once a second or so: time for the MAC table. Forgets what has aged.
+    void tick();
+
+    // To learn when memory that region_remove() or port_close() took back is out of use, where
+    // nothing else (elisa.ko) waits for that: after it, grace_begin(), then poll grace_over()
+    // until it is true. A caller that has stopped inside the switch keeps it false until
+    // its port is closed.
+    struct Grace {
+        std::uint64_t owner[RVIF_MAX_SOURCES]; // 0: was not inside
+        std::uint64_t calls[RVIF_MAX_SOURCES];
+    };
+    void grace_begin(Grace &grace) const;
+    [[nodiscard]] bool grace_over(const Grace &grace) const;
+
+    // ---- read-out, any number of threads
+
+    // False: the port is closed.
+    bool port_info(PortId port, PortInfo &info) const;
+    bool port_stats(PortId port, PortStats &stats) const;
+
+    // Bitmap of open ports.
+    [[nodiscard]] std::uint64_t ports() const;
+
+    // Writes up to max entries from position cursor on, and moves it; 0 at the end. Start
+    // with cursor = 0.
+    std::size_t fdb_read(std::size_t &cursor, FdbEntry *out, std::size_t max) const;
+
+    // ---- guest
+
+    // An operation of rvif.h for port self, which the caller must not be able to choose.
+    // Returns what rvif.h says for op, or a negative rvif_error. Bounded: at most
+    // RVIF_MAX_BURST descriptors, and a few MiB copied (RVIF_OP_TX then consumes fewer than
+    // it was given, but at least one frame).
+    std::int64_t call(PortId self, std::uint64_t op, std::uint64_t a1, std::uint64_t a2,
+                      std::uint64_t a3);
+
+  protected:
+    Switch() = default;
+    ~Switch() = default;
+};
+
+} // namespace rvs
+
+#endif // RVS_SWITCH_HPP
