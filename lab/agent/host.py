@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine that runs the VMs: its kernel modules, its kernel log, its programs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+# A line of the host's kernel log that means the module or KVM did something wrong.
+_KERNEL_TROUBLE = re.compile(
+    r"\bBUG\b|WARNING:|Oops|general protection fault|Kernel panic|KASAN|UBSAN|refcount_t|"
+    r"INFO: (?:task|rcu)|blocked for more than|bad page|Bad page|double fault|list_(?:add|del) corruption"
+)
+
+
+class HostError(Exception):
+    """The host cannot do what a scenario needs."""
+
+
+class Host:
+    def __init__(self, payload: Path, job: dict, events) -> None:
+        self.payload = payload
+        self.events = events
+        self.environment = dict(os.environ)
+        self.environment["PATH"] = f"{payload}/host/bin:{os.environ.get('PATH', '/bin')}"
+        if (payload / "host/lib").is_dir():
+            self.environment["LD_LIBRARY_PATH"] = str(payload / "host/lib")
+        self._loads_modules: bool = job.get("loads_modules", True)
+        self._kmsg = -1
+        try:
+            self._kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+            os.lseek(self._kmsg, 0, os.SEEK_END)
+        except OSError:
+            pass
+
+    # --- modules ---------------------------------------------------------------------------------------------
+
+    def load_modules(self, want: str) -> None:
+        """Make the wanted set of modules the loaded one: "stock", "elisa", or "as-is"."""
+        if want == "as-is" or not self._loads_modules:
+            return
+        order = (self.payload / "modules/order").read_text().split()
+        patched = self.payload / "modules/elisa"
+        plan = [self.payload / "modules/stock" / name for name in order]
+        if want == "elisa":
+            if not (patched / "elisa.ko").exists():
+                raise HostError("the payload has no elisa.ko: build kvm-patch first (./elisa build)")
+            plan = [patched / p.name if (patched / p.name).exists() else p for p in plan] + [patched / "elisa.ko"]
+        current = [p for p in plan if _loaded(p.stem)]
+        marker = Path("/run/lab-modules")
+        if marker.exists() and marker.read_text() == want and len(current) == len(plan):
+            return
+        for module in ("elisa", "kvm_intel", "kvm", "irqbypass"):
+            if _loaded(module):
+                self._module_command(["rmmod", module], f"unload {module}")
+        for module in plan:
+            if not _loaded(module.stem):
+                self._module_command(["insmod", str(module)], f"load {module.parent.name}/{module.name}")
+        marker.write_text(want)
+
+    def _module_command(self, command: list[str], what: str) -> None:
+        deadline = time.monotonic() + 5
+        while True:  # a module whose last VM is only just gone is busy for a moment
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                return
+            if command[0] != "rmmod" or time.monotonic() > deadline:
+                raise HostError(f"cannot {what}: {(done.stderr or done.stdout).strip()}; kernel log: "
+                                + " | ".join(self.kernel_lines()[-8:]))
+            time.sleep(0.1)
+
+    # --- kernel log ------------------------------------------------------------------------------------------
+
+    def kernel_lines(self) -> list[str]:
+        """Lines of the kernel log since the last call; each also becomes an event."""
+        lines: list[str] = []
+        while self._kmsg >= 0:
+            try:
+                record = os.read(self._kmsg, 8192).decode(errors="replace")
+            except BlockingIOError:
+                break
+            except OSError:
+                continue  # EPIPE: records were overwritten; reading goes on with the oldest that is left
+            _, _, text = record.partition(";")
+            for line in text.splitlines()[:1]:
+                lines.append(line)
+                self.events.emit("kernel", line=line)
+        return lines
+
+    @staticmethod
+    def trouble(lines: list[str], allowed: list[str]) -> list[str]:
+        """Those lines that must fail a scenario."""
+        return [
+            line for line in lines
+            if _KERNEL_TROUBLE.search(line) and not any(re.search(pattern, line) for pattern in allowed)
+        ]
+
+    # --- KVM's counters --------------------------------------------------------------------------------------
+
+    @staticmethod
+    def kvm_counters(pid: int) -> dict[str, int]:
+        """KVM's statistics of one VM (summed over its vCPUs) from debugfs; empty when there are none."""
+        counters: dict[str, int] = {}
+        for folder in Path("/sys/kernel/debug/kvm").glob(f"{pid}-*"):
+            for file in folder.iterdir():
+                if file.is_file():
+                    try:
+                        value = int(file.read_text())
+                    except (ValueError, OSError):
+                        continue
+                    if value:
+                        counters[file.name] = value
+        return counters
+
+
+def _loaded(module: str) -> bool:
+    return Path("/sys/module", module.replace("-", "_")).is_dir()

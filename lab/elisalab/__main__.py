@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of the lab: see `./elisa lab --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import emulated, kernels, scenario
+from .log import LabError, say
+from .report import Report
+
+_ROOT = kernels.LAB.parent
+# Emulated seconds take up to four real ones on a busy two-core machine, and twice that with more emulated CPUs.
+_REAL_PER_HOST_SECOND = 6
+
+
+def _job(scenarios: list[dict[str, Any]], events: str) -> dict[str, Any]:
+    return {"events": events, "scenarios": scenarios}
+
+
+def _modules(build: Path, host_kernel: str) -> Path | None:
+    """Patched modules for this host kernel, if they have been built."""
+    folder = build / "modules" / host_kernel
+    return folder if (folder / "elisa.ko").exists() else None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    scenarios = [scenario.load(name) for name in arguments.scenario]
+    build: Path = arguments.build
+    modules = _modules(build, arguments.host_kernel)
+    wanting = [s["name"] for s in scenarios if s["modules"] == "elisa"]
+    if wanting and modules is None and arguments.machine == "lab":
+        raise LabError(
+            f"no patched kernel modules in {build / 'modules' / arguments.host_kernel} "
+            f"(needed by {', '.join(wanting)}): run ./elisa build"
+        )
+    logs: Path = arguments.logs or build / "logs/lab"
+    report = Report(logs, arguments.verbose)
+    bound = 60 + _REAL_PER_HOST_SECOND * sum(s["timeout"] * (2 if s["host_cpus"] > 1 else 1) for s in scenarios)
+    try:
+        with emulated.Lab(build, arguments.host_kernel, modules) as lab:
+            lab.run(_job(scenarios, "/dev/sdc"), report, bound)
+    finally:
+        report.close()
+        if arguments.json:
+            arguments.json.write_text(json.dumps(report.results, indent=1) + "\n")
+    failed = [s["name"] for s in scenarios if not report.results.get(s["name"], {}).get("ok")]
+    say(f"{len(scenarios) - len(failed)} of {len(scenarios)} scenarios passed"
+        + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+def shell(arguments: argparse.Namespace) -> int:
+    modules = _modules(arguments.build, arguments.host_kernel)
+    with emulated.Lab(arguments.build, arguments.host_kernel, modules) as lab:
+        machine = lab.prepare(_job([], "-"), shell=True)
+        say("emulated host boots; Ctrl-] ends it")
+        from .bochs import Emulator
+
+        with Emulator(machine) as emulator:
+            emulator.interact()
+    return 0
+
+
+def listing(_arguments: argparse.Namespace) -> int:
+    for name in scenario.names():
+        print(f"{name:24} {scenario.load(name)['description']}")
+    return 0
+
+
+def paths(arguments: argparse.Namespace) -> int:
+    """Where the host kernel is, for the build of the patched modules."""
+    kernel = emulated.host_kernel_by_name(arguments.host_kernel)
+    print(f"kernel_dir={kernel.build_tree}\nsource={kernel.source_tree}")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="elisa lab", description="Scenarios with real VMs on an emulated Intel host.")
+    parser.add_argument("--build", type=Path, default=_ROOT / "build", help="build folder (default: build)")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    runs = verbs.add_parser("run", help="run scenarios, in one boot of the host")
+    runs.add_argument("scenario", nargs="+")
+    runs.add_argument("--json", type=Path, help="write the results here")
+    runs.add_argument("--logs", type=Path, help="folder for logs (default: build/logs/lab)")
+    runs.add_argument("--verbose", "-v", action="store_true", help="show what VMs, host and kernel say, live")
+    runs.add_argument("--machine", choices=("lab", "local"), default="lab", help="emulated host, or this machine")
+    shells = verbs.add_parser("shell", help="a shell on the emulated host")
+    pathss = verbs.add_parser("paths", help="build tree and source of the host kernel, building them if need be")
+    for verb in (runs, shells, pathss):
+        verb.add_argument("--host-kernel", choices=("tiny", "debian"), default="tiny")
+    verbs.add_parser("list", help="list the scenarios")
+    arguments = parser.parse_args()
+    # A terminated lab must clean up as an interrupted one does.
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        return {"run": run, "shell": shell, "paths": paths, "list": listing}[arguments.verb](arguments)
+    except LabError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    except BrokenPipeError:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

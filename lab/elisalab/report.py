@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run said: progress on the terminal, one log file per VM, one JSON of results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, Any
+
+from .log import say
+
+
+class Report:
+    """Collects the agent's events. One per job, whichever machine runs it."""
+
+    def __init__(self, logs: Path, verbose: bool) -> None:
+        self.logs = logs
+        self.verbose = verbose
+        self.results: dict[str, dict[str, Any]] = {}
+        self.ended = False
+        self._scenario = "host"
+        self._files: dict[Path, IO[str]] = {}
+
+    def event(self, line: str) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            say(f"lab: unreadable event: {line[:200]}")
+            return
+        handler = getattr(self, "_on_" + event["ev"].replace("-", "_"), None)
+        if handler is not None:
+            handler(event)
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    # --- events ----------------------------------------------------------------------------------------------
+
+    def _on_begin(self, event: dict[str, Any]) -> None:
+        self._scenario = event["scenario"]
+        say(f"{self._scenario}: begins at {event['t']:.1f} s of the host's clock")
+
+    def _on_step(self, event: dict[str, Any]) -> None:
+        say(f"{self._scenario}: step {event['number']}/{event['of']} {event['text']}")
+
+    def _on_vm_line(self, event: dict[str, Any]) -> None:
+        self._keep(event["vm"], f"[{event['t']:9.3f}] {event['line']}")
+        if self.verbose or event["line"].startswith("ELISA-PROGRESS "):
+            say(f"{self._scenario}: {event['vm']}| {event['line'].removeprefix('ELISA-PROGRESS ')}")
+
+    def _on_vm_exit(self, event: dict[str, Any]) -> None:
+        status = "no status" if event["status"] is None else f"status {event['status']}"
+        say(f"{self._scenario}: VM {event['vm']} ended, {status}")
+
+    def _on_host_line(self, event: dict[str, Any]) -> None:
+        self._keep("host", f"[{event['t']:9.3f}] {event['line']}")
+        if self.verbose:
+            say(f"{self._scenario}: host| {event['line']}")
+
+    def _on_kernel(self, event: dict[str, Any]) -> None:
+        self._keep("kernel", f"[{event['t']:9.3f}] {event['line']}")
+        if self.verbose:
+            say(f"{self._scenario}: kernel| {event['line']}")
+
+    def _on_result(self, event: dict[str, Any]) -> None:
+        result = {"ok": event["ok"], "error": event["error"], "seconds": event["seconds"], **event["result"]}
+        self.results[event["scenario"]] = result
+        folder = self._folder()
+        (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+        say(f"{event['scenario']}: {'passed' if event['ok'] else 'FAILED'} in {event['seconds']} s of the host's clock")
+        if not event["ok"]:
+            say(f"{event['scenario']}: {event['error']}\n  logs: {folder}")
+
+    def _on_end(self, _event: dict[str, Any]) -> None:
+        self.ended = True
+
+    # --- files -----------------------------------------------------------------------------------------------
+
+    def _folder(self) -> Path:
+        folder = self.logs / self._scenario
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _keep(self, name: str, line: str) -> None:
+        path = self._folder() / f"{name}.log"
+        file = self._files.get(path)
+        if file is None:
+            file = self._files[path] = path.open("w")
+        file.write(line + "\n")
+        file.flush()

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenarios: TOML files in lab/scenarios, read and checked here so that a mistake shows before anything boots.
+
+    description = "one line"
+    timeout = 120            # bound of the whole scenario, seconds of the VMs' host
+    modules = "elisa"        # or "stock" (KVM as shipped)
+    host_cpus = 1            # emulated CPUs of the host
+    allow_kernel = ["re"]    # lines of the host's kernel log that look like trouble but are expected
+
+    [[vm]]
+    name = "a"
+    role = "guest"           # guest, manager, or none (not registered with elisa.ko)
+    label = "a"              # default: the name
+    memory = 256             # MiB
+    vcpus = 1
+    machine = "microvm"      # microvm, pc, q35
+    image = "plain"          # "dpdk" has dpdk-testpmd too
+    hugepages = 0            # 2 MiB pages
+    program = "uname -a"     # run by the guest's sh; its exit status is the VM's
+    qemu = []                # more QEMU arguments
+
+    [[step]]                 # without steps: start every VM, then wait for each to end with status 0
+    start = "a"              # or a list
+    wait = "a", pattern = "re", timeout = 30
+    wait_exit = "a", timeout = 60, status = 0      # or a list; status "any"
+    kill | pause | resume = "a"                    # SIGKILL QEMU; stop or continue its vCPUs
+    run = "command on the host", timeout = 10, status = 0, expect = "re"    # pids of VMs are in $PID_<name>
+    qmp = "command", vm = "a", arguments = {}
+    mark = "name"            # keep KVM's counters of every VM under this name
+    sleep = 1
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from .kernels import LAB
+from .log import LabError
+
+SCENARIOS = LAB / "scenarios"
+
+_TOP: dict[str, Any] = {
+    "description": "", "timeout": 120, "modules": "elisa", "host_cpus": 1, "allow_kernel": [], "vm": [], "step": [],
+}
+_VM: dict[str, Any] = {
+    "name": "", "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm", "image": "plain",
+    "hugepages": 0, "program": "", "qemu": [], "cpu": "host,-pcid", "append": "",
+}
+_CHOICES = {
+    "modules": ("elisa", "stock"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
+    "image": ("plain", "dpdk"),
+}
+# verb -> (type of its value, whether the value names VMs, other keys: required, optional)
+_STEPS: dict[str, tuple[type | tuple[type, ...], bool, set[str], set[str]]] = {
+    "start": ((str, list), True, set(), set()),
+    "wait": (str, True, {"pattern"}, {"timeout"}),
+    "wait_exit": ((str, list), True, set(), {"timeout", "status"}),
+    "kill": ((str, list), True, set(), set()),
+    "pause": (str, True, set(), set()),
+    "resume": (str, True, set(), set()),
+    "run": (str, False, set(), {"timeout", "status", "expect", "name"}),
+    "qmp": (str, False, {"vm"}, {"arguments"}),
+    "mark": (str, False, set(), set()),
+    "sleep": ((int, float), False, set(), set()),
+}
+_DEFAULT_TIMEOUT = 60
+
+
+def names() -> list[str]:
+    """The scenarios that there are."""
+    return sorted(path.stem for path in SCENARIOS.glob("*.toml"))
+
+
+def load(name: str) -> dict[str, Any]:
+    """A scenario by name (lab/scenarios/NAME.toml) or by the path of a .toml file."""
+    path = Path(name) if name.endswith(".toml") else SCENARIOS / f"{name}.toml"
+    try:
+        text = path.read_text()
+    except OSError:
+        raise LabError(f"no scenario {name}; there are: {', '.join(names())}") from None
+    return parse(text, path.stem)
+
+
+def parse(text: str, name: str) -> dict[str, Any]:
+    """A checked scenario with every default filled in."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LabError(f"scenario {name}: {error}") from None
+    scenario = _filled(raw, _TOP, f"scenario {name}")
+    scenario["name"] = name
+    scenario["vm"] = [_vm(raw_vm, f"scenario {name}, vm {number}") for number, raw_vm in enumerate(scenario["vm"], 1)]
+    known = [vm["name"] for vm in scenario["vm"]]
+    if len(set(known)) != len(known):
+        raise LabError(f"scenario {name}: two VMs have the same name")
+    if not scenario["step"]:
+        scenario["step"] = [{"start": known}, {"wait_exit": known, "timeout": scenario["timeout"]}]
+    scenario["step"] = [
+        _step(step, known, f"scenario {name}, step {number}") for number, step in enumerate(scenario["step"], 1)
+    ]
+    return scenario
+
+
+def _filled(raw: dict[str, Any], defaults: dict[str, Any], where: str) -> dict[str, Any]:
+    for key, value in raw.items():
+        if key not in defaults:
+            raise LabError(f"{where}: unknown key '{key}'; known: {', '.join(defaults)}")
+        if type(value) is not type(defaults[key]):
+            raise LabError(f"{where}: '{key}' must be of type {type(defaults[key]).__name__}")
+        if key in _CHOICES and value not in _CHOICES[key]:
+            raise LabError(f"{where}: '{key}' must be one of {', '.join(_CHOICES[key])}, not '{value}'")
+    return {**defaults, **raw}
+
+
+def _vm(raw: dict[str, Any], where: str) -> dict[str, Any]:
+    vm = _filled(raw, _VM, where)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", vm["name"]):
+        raise LabError(f"{where}: a VM's name is of the form [a-z][a-z0-9_]*, not '{vm['name']}'")
+    if not vm["program"]:
+        raise LabError(f"{where}: no program")
+    vm["label"] = vm["label"] or vm["name"]
+    return vm
+
+
+def _step(raw: dict[str, Any], known: list[str], where: str) -> dict[str, Any]:
+    verbs = [key for key in raw if key in _STEPS]
+    if len(verbs) != 1:
+        raise LabError(f"{where}: exactly one of {', '.join(_STEPS)} is needed, found {', '.join(raw) or 'nothing'}")
+    verb = verbs[0]
+    kind, names_vms, required, optional = _STEPS[verb]
+    if not isinstance(raw[verb], kind):
+        raise LabError(f"{where}: the value of '{verb}' has the wrong type")
+    for key in raw.keys() - {verb} - required - optional:
+        raise LabError(f"{where}: '{verb}' does not know '{key}'")
+    for key in required - raw.keys():
+        raise LabError(f"{where}: '{verb}' needs '{key}'")
+    mentioned = raw[verb] if names_vms else raw.get("vm", [])
+    for vm in [mentioned] if isinstance(mentioned, str) else mentioned:
+        if vm not in known:
+            raise LabError(f"{where}: there is no VM '{vm}'")
+    for key in ("pattern", "expect"):
+        if key in raw:
+            try:
+                re.compile(raw[key])
+            except re.error as error:
+                raise LabError(f"{where}: '{key}' is not a regular expression: {error}") from None
+    step = {verb: raw[verb], **{key: value for key, value in raw.items() if key != verb}}
+    if "timeout" in optional:
+        step.setdefault("timeout", _DEFAULT_TIMEOUT)
+    return step
