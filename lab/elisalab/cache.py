@@ -48,7 +48,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def product(name: str, parts: Iterable[str | Path], build: Callable[[Path], None]) -> Path:
+def product(name: str, parts: Iterable[str | Path], build: Callable[[Path], None], about: str = "") -> Path:
     """The folder of product `name` for these inputs, built if it is not there.
 
     Built in place and stamped when complete: kernel build trees hold absolute paths and cannot be renamed.
@@ -61,7 +61,7 @@ def product(name: str, parts: Iterable[str | Path], build: Callable[[Path], None
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        say(f"building {name} (not in the cache {cache_root()})")
+        say(f"building {name}, not in the cache {cache_root()}" + (f"; takes about {about}" if about else ""))
         build(folder)
         (folder / _COMPLETE).touch()
     return folder
