@@ -66,6 +66,9 @@ class Session;
 using Stub = CallResult(std::uint64_t token, std::uint64_t a0, std::uint64_t a1,
                         std::uint64_t gate_index, std::uint64_t a2, std::uint64_t a3);
 
+// Where it begins in the page: its 27 bytes end with the VMFUNC, at ELISA_ENTRY_OFF.
+inline constexpr std::uint64_t stub_offset = ELISA_ENTRY_OFF - 27;
+
 } // namespace detail
 
 // Memory that the export may use. Removed (unmapped from the export and unpinned) when it goes.
@@ -103,7 +106,7 @@ class Attachment {
 
     // Detaches when it goes, unless in a fork's child.
     Attachment(Attachment &&) noexcept = default;
-    Attachment &operator=(Attachment &&) noexcept = default;
+    Attachment &operator=(Attachment &&other) noexcept;
     Attachment(const Attachment &) = delete;
     Attachment &operator=(const Attachment &) = delete;
     ~Attachment();
@@ -114,7 +117,8 @@ class Attachment {
     [[nodiscard]] CallResult call(std::uint64_t a0, std::uint64_t a1 = 0, std::uint64_t a2 = 0,
                                   std::uint64_t a3 = 0) const noexcept
     {
-        return reinterpret_cast<detail::Stub *>(ELISA_GATE_VA)(token_, a0, a1, gate_index_, a2, a3);
+        return reinterpret_cast<detail::Stub *>(ELISA_GATE_VA + detail::stub_offset)(
+            token_, a0, a1, gate_index_, a2, a3);
     }
 
     // Hugetlb memory of this process, laid end to end in the order given, as one region. Waits
@@ -142,6 +146,7 @@ class Attachment {
 
   private:
     explicit Attachment(std::shared_ptr<detail::Session> session) noexcept;
+    Result<void> arm_on(std::span<const int> cpus);
 
     std::uint64_t token_ = 0;
     std::uint64_t gate_index_ = 0;

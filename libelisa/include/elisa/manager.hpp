@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The manager's half: put an image and memory under a name, admit those who ask.
+//
+//     auto image = elisa::Image::load("hello.elf");
+//     auto made = elisa::Export::create("hello", *image, 1 << 20);
+//     made->publish();
+//     for (;;) { auto event = made->poll(); ... made->admit(*event, arg); }
+#pragma once
+
+#include "elisa/error.hpp"
+#include "elisa/image.hpp"
+#include "elisa/memory.hpp"
+#include "elisa/types.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <utility>
+#include <variant>
+
+namespace elisa {
+
+struct AttachEvent {
+    std::string label; // given to the VM by its host's administrator
+    std::uint64_t instance;
+};
+struct DetachEvent { // with it, its regions are gone
+};
+struct RegionAddEvent {
+    RegionId region;
+    SubVa address;
+    std::uint64_t length;
+};
+struct RegionDelEvent { // until the answer the region's addresses are a scratch page
+    RegionId region;
+};
+
+struct Event {
+    std::uint64_t sequence;
+    AttachmentId attachment;
+    std::variant<AttachEvent, DetachEvent, RegionAddEvent, RegionDelEvent> what;
+};
+
+class Export {
+  public:
+    // The image's memory and a heap of at least `heap_size` bytes are 2 MB pages of this process,
+    // at ELISA_OBJECT_VA here too if that is free: a pointer in the object then means the same to
+    // the manager and to the image. Not callable by anyone before publish().
+    [[nodiscard]] static Result<Export> create(std::string_view name, const Image &image,
+                                               std::size_t heap_size);
+
+    Export(Export &&other) noexcept;
+    Export &operator=(Export &&other) noexcept;
+    Export(const Export &) = delete;
+    Export &operator=(const Export &) = delete;
+    ~Export(); // destroys the export: calls of its attachments return ELISA_E_DEAD
+
+    Result<void> publish();
+    Result<void> destroy();
+
+    // The event at the head of the queue, until it is answered.
+    [[nodiscard]] Result<std::optional<Event>> poll();
+    // Waits for one; nullopt after `timeout`.
+    [[nodiscard]] Result<std::optional<Event>> wait(std::chrono::milliseconds timeout);
+
+    // Answers. `arg` is the first argument of the image for this attachment.
+    Result<void> admit(const Event &event, std::uint64_t arg);
+    Result<void> refuse(const Event &event, elisa_error verdict = ELISA_E_REFUSED);
+    Result<void> done(const Event &event); // of a region event or a detach
+
+    [[nodiscard]] const std::string &name() const noexcept { return name_; }
+    [[nodiscard]] ExportId id() const noexcept { return id_; }
+
+    // The memory behind the image, which image and manager share. Writes by guests' calls appear
+    // at any time: what is read here is theirs to corrupt if the image lets them.
+    [[nodiscard]] std::span<std::byte> heap() const noexcept;
+    [[nodiscard]] bool same_addresses() const noexcept;
+    // nullptr if [address, address + length) is not in the object's data.
+    [[nodiscard]] std::byte *local(SubVa address, std::size_t length) const noexcept;
+    [[nodiscard]] std::optional<SubVa> sub_address(const void *local) const noexcept;
+
+  private:
+    Export() = default;
+    Result<void> reply(const Event &event, std::int64_t verdict, std::uint64_t arg);
+
+    std::string name_;
+    ExportId id_;
+    HugeMemory memory_;
+    std::uint64_t data_offset_ = 0; // of the DATA part, in the object
+    std::uint64_t heap_offset_ = 0;
+    std::uint64_t entry_ = 0;
+    pid_t owner_ = 0; // 0: nothing to destroy
+};
+
+} // namespace elisa
