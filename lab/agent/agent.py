@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def main() -> int:
     one.add_argument("--image", choices=("plain", "dpdk"), default="plain")
     one.add_argument("--modules", choices=("stock", "elisa", "as-is"), default="as-is")
     arguments = parser.parse_args()
+    # Ended in order, VMs are ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if arguments.verb == "run":
             return run_job(json.loads(arguments.job.read_text()))

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import emulated, kernels, scenario
+from . import emulated, kernels, local, scenario
 from .log import LabError, say
 from .report import Report
 
@@ -44,8 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     report = Report(logs, arguments.verbose)
     bound = 60 + _REAL_PER_HOST_SECOND * sum(s["timeout"] * (2 if s["host_cpus"] > 1 else 1) for s in scenarios)
     try:
-        with emulated.Lab(build, arguments.host_kernel, modules) as lab:
-            lab.run(_job(scenarios, "/dev/sdc"), report, bound)
+        if arguments.machine == "local":
+            local.run(_job(scenarios, ""), build, report, bound)
+        else:
+            with emulated.Lab(build, arguments.host_kernel, modules) as lab:
+                lab.run(_job(scenarios, "/dev/sdc"), report, bound)
     finally:
         report.close()
         if arguments.json:

@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def host_root() -> Path:
         root.add_tree(Path("/usr/lib/python3.11"), skip=_PYTHON_SKIP)
         (root.root / "usr/lib/python3.11/lib-dynload").mkdir()  # empty, but Python looks for it
         for name in ("libstdc++.so.6", "libgcc_s.so.1"):
-            root.add(_LIBDIR / name)
+            root.add_library(_LIBDIR / name)
             root.add_libraries_of(_LIBDIR / name)
         (root.root / "payload").mkdir()
         root.write("/etc/passwd", "root::0:0:root:/root:/bin/sh\n")
@@ -78,7 +80,7 @@ def guest_base(kind: str) -> Path:
         root.write("/etc/passwd", "root::0:0:root:/root:/bin/sh\nnobody::65534:65534:nobody:/:/bin/sh\n")
         root.write("/etc/group", "root:x:0:\nnogroup:x:65534:\n")
         for name in ("libstdc++.so.6", "libgcc_s.so.1"):
-            root.add(_LIBDIR / name)
+            root.add_library(_LIBDIR / name)
             root.add_libraries_of(_LIBDIR / name)
         if kind == "dpdk":
             _add_dpdk(root)
@@ -95,9 +97,12 @@ def _add_dpdk(root: tree.Tree) -> None:
         raise LabError(f"no DPDK plugin folder under {_LIBDIR}/dpdk: is the package dpdk installed?")
     for driver in _DPDK_DRIVERS:
         for name in plugins[-1].glob(f"librte_{driver}.so.*.*"):
-            root.add_program(name)
+            root.add_library(name)
+            root.add_libraries_of(name)
             soname = name.name.rsplit(".", 1)[0]  # librte_x.so.23.0 -> librte_x.so.23, what EAL looks for
-            (root.root / str(name.parent).lstrip("/") / soname).symlink_to(name.name)
+            link = root.root / str(name.parent).lstrip("/") / soname
+            if not link.exists():  # testpmd links some of them, which put them there already
+                link.symlink_to(name.name)
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def _project_cpio(binaries: Binaries, have: Path, archive: Path, scratch: Path) 
             if library.is_relative_to(binaries.guest) or library.is_relative_to(place):
                 continue
             if inside not in in_base and f"usr/{inside}" not in in_base:
-                root.add(library)
+                root.add_library(library)
     # The base archive makes these; a folder may be named twice, a link over a folder may not.
     for link in ("lib", "lib64"):
         (root.root / link).unlink()
@@ -144,8 +149,6 @@ def _project_cpio(binaries: Binaries, have: Path, archive: Path, scratch: Path) 
 
 
 def _cpio_names(archive: Path) -> list[str]:
-    import subprocess
-
     with archive.open("rb") as handle:
         listing = subprocess.run(["cpio", "-t", "--quiet"], stdin=handle, capture_output=True, text=True, check=True)
     return listing.stdout.splitlines()
@@ -155,8 +158,6 @@ def _is_dynamic_elf(path: Path) -> bool:
     with path.open("rb") as handle:
         if handle.read(4) != b"\x7fELF":
             return False
-    import subprocess
-
     shown = subprocess.run(["readelf", "-d", str(path)], capture_output=True, text=True, check=False)
     return "(NEEDED)" in shown.stdout
 
@@ -164,7 +165,7 @@ def _is_dynamic_elf(path: Path) -> bool:
 def stage(
     folder: Path,
     binaries: Binaries,
-    guest_kernel: Path,
+    guest_kernel: Path | None,
     kernel: HostKernel | None,
     modules: Path | None,
     job: dict[str, object],
@@ -172,7 +173,8 @@ def stage(
 ) -> None:
     """Everything that the agent needs, laid out as on the payload disk. `kernel` is None on a local machine."""
     (folder / "guest").mkdir(parents=True)
-    (folder / "guest/vmlinux").symlink_to(guest_kernel)
+    if guest_kernel is not None:
+        (folder / "guest/vmlinux").symlink_to(guest_kernel)
     for kind in sorted(kinds):
         base = guest_base(kind)
         project = folder / "guest/project.cpio"
@@ -182,6 +184,7 @@ def stage(
                 out.write(part.read_bytes())
         project.unlink()
     shutil.copytree(LAB / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(folder / "agent", quiet=1)  # the emulated host would take a second for it
     if binaries.host.is_dir():
         shutil.copytree(binaries.host, folder / "host")
         _add_host_libraries(folder / "host")

@@ -59,8 +59,18 @@ class Tree:
 
     def add_libraries_of(self, source: Path, search: Path | None = None) -> None:
         for library in libraries(source, search):
-            if not (self.root / str(library).lstrip("/")).exists():
-                self.add(library)
+            self.add_library(library)
+
+    def add_library(self, library: Path) -> None:
+        """Copy a library, and keep the link if that is what its name is: EAL must see that a driver that is linked
+        and the same driver in the plugin folder are one file."""
+        real = library.resolve()
+        if not (self.root / str(real).lstrip("/")).exists():
+            self.add(real)
+        name = self.root / str(library).lstrip("/")
+        if not name.is_symlink() and not name.exists():
+            name.parent.mkdir(parents=True, exist_ok=True)
+            name.symlink_to(real)
 
     def add_busybox(self) -> None:
         """The static busybox under every name it answers to."""
