@@ -8,8 +8,9 @@
  *
  * CallResult stub(token, a0, a1, gate_index, a2, a3): the C ABI's argument registers are
  * RDI, RSI, RDX, RCX, R8, R9, so that all but the token are in their place already.
- * 19 instructions with the return; the callee-saved registers are restored although an
- * image keeps them, because after an abort they are zero and because it costs six pops.
+ * 20 instructions with the return. The callee-saved registers are restored and DF is cleared
+ * although an image that keeps the ABI leaves them alone: one that does not (or was aborted, which
+ * zeroes them) must not be able to misdirect its caller.
  */
 	.section .rodata.elisa_stub, "a", @progbits
 	.balign	16
@@ -51,6 +52,7 @@ elisa_stub_entry_end:
 elisa_stub_landing:
 	mov	%fs:0x7fffffff, %rsp
 elisa_stub_landing_tpoff:
+	cld
 	pop	%r15
 	pop	%r14
 	pop	%r13
