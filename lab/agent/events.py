@@ -12,12 +12,13 @@ class Events:
     """Events are handed to the other side at least every half second, and at once where someone waits for them."""
 
     _FLUSH_SECONDS = 0.5
+    _ALIVE_SECONDS = 3.0
 
     def __init__(self, target: str) -> None:
         """`target` is a block device, a file, or "-" for a person at a terminal."""
         self._fd = -1 if target == "-" else os.open(target, os.O_WRONLY | (0 if _is_device(target) else os.O_CREAT))
         self._pending: list[bytes] = []
-        self._flushed = time.monotonic()
+        self._flushed = self._emitted = time.monotonic()
 
     def emit(self, event: str, **fields: object) -> None:
         if self._fd < 0:
@@ -26,7 +27,14 @@ class Events:
             return
         record = {"t": round(time.monotonic(), 3), "ev": event, **fields}
         self._pending.append(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        self._emitted = record["t"]
         self.flush(force=event not in ("vm-line", "host-line"))
+
+    def alive(self) -> None:
+        """Called while waiting: the other side takes a long silence for a host that hangs."""
+        if time.monotonic() - self._emitted > self._ALIVE_SECONDS and self._fd >= 0:
+            self.emit("alive")
+        self.flush()
 
     def flush(self, force: bool = False) -> None:
         if self._fd < 0 or not self._pending:

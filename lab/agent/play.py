@@ -45,7 +45,7 @@ class Stage:
             if vm.qemu_status is None:
                 vm.poll()
         self.check_kernel()
-        self.events.flush()
+        self.events.alive()
 
     def check_kernel(self) -> None:
         lines = self.host.kernel_lines()

@@ -20,8 +20,9 @@ _ROOT = kernels.LAB.parent
 _REAL_PER_HOST_SECOND = 6
 
 
-def _job(scenarios: list[dict[str, Any]], events: str) -> dict[str, Any]:
-    return {"events": events, "scenarios": scenarios}
+def _bound(scenarios: list[dict[str, Any]]) -> float:
+    """Real seconds that a boot with these scenarios may take."""
+    return 120 + _REAL_PER_HOST_SECOND * sum(s["timeout"] * (2 if s["host_cpus"] > 1 else 1) for s in scenarios)
 
 
 def _modules(build: Path, host_kernel: str) -> Path | None:
@@ -31,7 +32,12 @@ def _modules(build: Path, host_kernel: str) -> Path | None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    scenarios = [scenario.load(name) for name in arguments.scenario]
+    names = list(arguments.scenario)
+    if arguments.suite:
+        names += scenario.names(arguments.suite)
+    if not names:
+        raise LabError("no scenario: name one, or a --suite")
+    scenarios = [scenario.load(name) for name in names]
     build: Path = arguments.build
     modules = _modules(build, arguments.host_kernel)
     wanting = [s["name"] for s in scenarios if s["modules"] == "elisa"]
@@ -40,29 +46,37 @@ def run(arguments: argparse.Namespace) -> int:
             f"no patched kernel modules in {build / 'modules' / arguments.host_kernel} "
             f"(needed by {', '.join(wanting)}): run ./elisa build"
         )
-    logs: Path = arguments.logs or build / "logs/lab"
-    report = Report(logs, arguments.verbose)
-    bound = 60 + _REAL_PER_HOST_SECOND * sum(s["timeout"] * (2 if s["host_cpus"] > 1 else 1) for s in scenarios)
+    report = Report(arguments.logs or build / "logs/lab", arguments.verbose)
     try:
         if arguments.machine == "local":
-            local.run(_job(scenarios, ""), build, report, bound)
+            local.run({"scenarios": scenarios}, build, report, _bound(scenarios))
         else:
-            with emulated.Lab(build, arguments.host_kernel, modules) as lab:
-                lab.run(_job(scenarios, "/dev/sdc"), report, bound)
+            emulated.run_all(scenarios, build, arguments.host_kernel, modules, report, _bound)
     finally:
         report.close()
         if arguments.json:
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
             arguments.json.write_text(json.dumps(report.results, indent=1) + "\n")
     failed = [s["name"] for s in scenarios if not report.results.get(s["name"], {}).get("ok")]
     say(f"{len(scenarios) - len(failed)} of {len(scenarios)} scenarios passed"
         + (f"; failed: {', '.join(failed)}" if failed else ""))
-    return 1 if failed else 0
+    return 1 if failed and not arguments.verdicts_later else 0
+
+
+def verdict(arguments: argparse.Namespace) -> int:
+    """How one scenario of an earlier run went: a test of its own for ctest, without a boot of its own."""
+    try:
+        result = json.loads(arguments.json.read_text())[arguments.scenario]
+    except (OSError, ValueError, KeyError):
+        raise LabError(f"{arguments.json} has no result of {arguments.scenario}") from None
+    print("passed" if result["ok"] else result["error"])
+    return 0 if result["ok"] else 1
 
 
 def shell(arguments: argparse.Namespace) -> int:
     modules = _modules(arguments.build, arguments.host_kernel)
     with emulated.Lab(arguments.build, arguments.host_kernel, modules) as lab:
-        machine = lab.prepare(_job([], "-"), shell=True)
+        machine = lab.prepare({"events": "-", "scenarios": []}, shell=True)
         say("emulated host boots; Ctrl-] ends it")
         from .bochs import Emulator
 
@@ -89,7 +103,10 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=_ROOT / "build", help="build folder (default: build)")
     verbs = parser.add_subparsers(dest="verb", required=True)
     runs = verbs.add_parser("run", help="run scenarios, in one boot of the host")
-    runs.add_argument("scenario", nargs="+")
+    runs.add_argument("scenario", nargs="*")
+    runs.add_argument("--suite", choices=("test", "demo", "bench", "hand"), help="all scenarios of this suite")
+    runs.add_argument("--verdicts-later", action="store_true",
+                      help="exit 0 if every scenario was played, however it went; `verdict` tells")
     runs.add_argument("--json", type=Path, help="write the results here")
     runs.add_argument("--logs", type=Path, help="folder for logs (default: build/logs/lab)")
     runs.add_argument("--verbose", "-v", action="store_true", help="show what VMs, host and kernel say, live")
@@ -98,12 +115,16 @@ def main() -> int:
     pathss = verbs.add_parser("paths", help="build tree and source of the host kernel, building them if need be")
     for verb in (runs, shells, pathss):
         verb.add_argument("--host-kernel", choices=("tiny", "debian"), default="tiny")
+    verdicts = verbs.add_parser("verdict", help="how a scenario of an earlier run went")
+    verdicts.add_argument("scenario")
+    verdicts.add_argument("--json", type=Path, required=True)
     verbs.add_parser("list", help="list the scenarios")
     arguments = parser.parse_args()
     # A terminated lab must clean up as an interrupted one does.
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        return {"run": run, "shell": shell, "paths": paths, "list": listing}[arguments.verb](arguments)
+        verb = {"run": run, "shell": shell, "paths": paths, "list": listing, "verdict": verdict}[arguments.verb]
+        return verb(arguments)
     except LabError as error:
         say(f"error: {error}")
         return 1

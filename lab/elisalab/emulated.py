@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from . import bochs, cache, images, kernels
 from .log import LabError, say, tail
@@ -50,28 +50,51 @@ class Lab:
         )
 
     def run(self, job: dict[str, Any], report: Report, bound: float) -> None:
+        """One boot of the host. LabError when it went down or hung before the job was over."""
         machine = self.prepare(job)
         say(f"emulated host boots ({self.kernel.name} kernel, {machine.cpus} CPU)")
-        console: list[str] = []
+        report.ended = False
         with bochs.Emulator(machine) as emulator:
             try:
-                emulator.wait(bound, lambda line: self._console(line, console, report), report.event)
+                emulator.wait(bound, lambda line: self._console(line, report), report.event)
+            except LabError as error:
+                raise LabError(f"{error}; its console's end:\n{self._console_end()}") from None
             finally:
                 report.logs.mkdir(parents=True, exist_ok=True)
                 for name in ("console.log", "bochs.log", "bochs.out"):
                     if (self.run_dir / name).exists():
                         shutil.copy(self.run_dir / name, report.logs / name)
         if not report.ended:
-            raise LabError(
-                "the emulated host went down before the job was over; its console's end:\n" + "\n".join(console[-25:])
-                + f"\nthe emulator's own log ends:\n{tail(report.logs / 'bochs.out', 5)}"
-            )
+            raise LabError(f"the emulated host went down before its job was over; its console's end:\n"
+                           f"{self._console_end()}")
+
+    def _console_end(self) -> str:
+        text = tail(self.run_dir / "console.log", 30)
+        return text or f"(nothing); the emulator's own log ends:\n{tail(self.run_dir / 'bochs.out', 8)}"
 
     @staticmethod
-    def _console(line: str, kept: list[str], report: Report) -> None:
-        kept.append(line)
+    def _console(line: str, report: Report) -> None:
         if report.verbose or line.startswith("lab: "):
             say(f"console| {line}")
+
+
+def run_all(
+    scenarios: list[dict[str, Any]], build: Path, host_kernel: str, modules: Path | None, report: Report,
+    bound: Callable[[list[dict[str, Any]]], float],
+) -> None:
+    """Run scenarios in as few boots as can be: one for each number of emulated CPUs, and one more after each host
+    that did not survive a scenario."""
+    for cpus in sorted({scenario["host_cpus"] for scenario in scenarios}):
+        left = [scenario for scenario in scenarios if scenario["host_cpus"] == cpus]
+        while left:
+            try:
+                with Lab(build, host_kernel, modules) as lab:
+                    lab.run({"events": "/dev/sdc", "scenarios": left}, report, bound(left))
+            except LabError as error:
+                if report.playing is None:
+                    raise  # not a scenario's fault
+                report.lost(report.playing, str(error))
+            left = [scenario for scenario in left if scenario["name"] not in report.results]
 
 
 def host_kernel_by_name(name: str) -> kernels.HostKernel:

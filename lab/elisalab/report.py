@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import textwrap
+import time
 from pathlib import Path
 from typing import IO, Any
 
-from .log import say
+from .log import say, tail
 
 
 class Report:
@@ -18,10 +20,13 @@ class Report:
         self.verbose = verbose
         self.results: dict[str, dict[str, Any]] = {}
         self.ended = False
+        self.heard = time.monotonic()  # when the last event came
+        self.playing: str | None = None  # the scenario that is in progress
         self._scenario = "host"
         self._files: dict[Path, IO[str]] = {}
 
     def event(self, line: str) -> None:
+        self.heard = time.monotonic()
         try:
             event = json.loads(line)
         except ValueError:
@@ -39,7 +44,7 @@ class Report:
     # --- events ----------------------------------------------------------------------------------------------
 
     def _on_begin(self, event: dict[str, Any]) -> None:
-        self._scenario = event["scenario"]
+        self._scenario = self.playing = event["scenario"]
         say(f"{self._scenario}: begins at {event['t']:.1f} s of the host's clock")
 
     def _on_step(self, event: dict[str, Any]) -> None:
@@ -65,13 +70,27 @@ class Report:
             say(f"{self._scenario}: kernel| {event['line']}")
 
     def _on_result(self, event: dict[str, Any]) -> None:
+        self.playing = None
         result = {"ok": event["ok"], "error": event["error"], "seconds": event["seconds"], **event["result"]}
-        self.results[event["scenario"]] = result
-        folder = self._folder()
-        (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+        folder = self._result(event["scenario"], result)
         say(f"{event['scenario']}: {'passed' if event['ok'] else 'FAILED'} in {event['seconds']} s of the host's clock")
         if not event["ok"]:
             say(f"{event['scenario']}: {event['error']}\n  logs: {folder}")
+
+    def lost(self, scenario: str, why: str) -> None:
+        """The host went down or hung while this scenario was played."""
+        said = [f"  {path.stem} said last:\n" + textwrap.indent(tail(path, 8), "    ")
+                for path in sorted((self.logs / scenario).glob("*.log"))]
+        error = "\n".join([why, *said])
+        self._scenario, self.playing = scenario, None
+        folder = self._result(scenario, {"ok": False, "error": error, "seconds": None, "vms": {}, "host": []})
+        say(f"{scenario}: FAILED\n{error}\n  logs: {folder}")
+
+    def _result(self, scenario: str, result: dict[str, Any]) -> Path:
+        self.results[scenario] = result
+        folder = self._folder()
+        (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+        return folder
 
     def _on_end(self, _event: dict[str, Any]) -> None:
         self.ended = True

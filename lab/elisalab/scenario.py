@@ -5,6 +5,7 @@
     timeout = 120            # bound of the whole scenario, seconds of the VMs' host
     modules = "elisa"        # or "stock" (KVM as shipped)
     host_cpus = 1            # emulated CPUs of the host
+    suite = "test"           # test: part of `./elisa test`; "demo", "bench": run by those commands; "hand"
     allow_kernel = ["re"]    # lines of the host's kernel log that look like trouble but are expected
 
     [[vm]]
@@ -43,7 +44,7 @@ from .log import LabError
 SCENARIOS = LAB / "scenarios"
 
 _TOP: dict[str, Any] = {
-    "description": "", "timeout": 120, "modules": "elisa", "host_cpus": 1, "allow_kernel": [], "vm": [], "step": [],
+    "description": "", "timeout": 120, "modules": "elisa", "host_cpus": 1, "suite": "test", "allow_kernel": [], "vm": [], "step": [],
 }
 _VM: dict[str, Any] = {
     "name": "", "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm", "image": "plain",
@@ -51,7 +52,7 @@ _VM: dict[str, Any] = {
 }
 _CHOICES = {
     "modules": ("elisa", "stock"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
-    "image": ("plain", "dpdk"),
+    "image": ("plain", "dpdk"), "suite": ("test", "demo", "bench", "hand"),
 }
 # verb -> (type of its value, whether the value names VMs, other keys: required, optional)
 _STEPS: dict[str, tuple[type | tuple[type, ...], bool, set[str], set[str]]] = {
@@ -69,9 +70,10 @@ _STEPS: dict[str, tuple[type | tuple[type, ...], bool, set[str], set[str]]] = {
 _DEFAULT_TIMEOUT = 60
 
 
-def names() -> list[str]:
-    """The scenarios that there are."""
-    return sorted(path.stem for path in SCENARIOS.glob("*.toml"))
+def names(suite: str | None = None) -> list[str]:
+    """The scenarios that there are, or those of one suite."""
+    every = sorted(path.stem for path in SCENARIOS.glob("*.toml"))
+    return every if suite is None else [name for name in every if load(name)["suite"] == suite]
 
 
 def load(name: str) -> dict[str, Any]:

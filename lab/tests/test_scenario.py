@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mistake in a scenario is told before anything boots, and in words that name it."""
+
+from __future__ import annotations
+
+import unittest
+
+from elisalab import scenario
+from elisalab.log import LabError
+
+_VM = '[[vm]]\nname = "a"\nprogram = "true"\n'
+
+
+class ScenarioMistakes(unittest.TestCase):
+    CASES = {
+        "unknown key": ("colour = 1\n", "unknown key 'colour'"),
+        "wrong type": ('timeout = "long"\n', "'timeout' must be of type int"),
+        "unknown module set": ('modules = "other"\n', "'modules' must be one of elisa, stock"),
+        "not TOML": ("= 3\n", "scenario s:"),
+        "VM without program": ('[[vm]]\nname = "a"\n', "vm 1: no program"),
+        "VM name that no shell variable can have": ('[[vm]]\nname = "a-b"\nprogram = "x"\n', "not 'a-b'"),
+        "two VMs of one name": (_VM + _VM, "same name"),
+        "step without a verb": (_VM + '[[step]]\npattern = "x"\n', "exactly one of"),
+        "step with two verbs": (_VM + '[[step]]\nstart = "a"\nkill = "a"\n', "exactly one of"),
+        "step that names no VM of ours": (_VM + '[[step]]\nstart = "b"\n', "there is no VM 'b'"),
+        "wait without a pattern": (_VM + '[[step]]\nwait = "a"\n', "'wait' needs 'pattern'"),
+        "broken pattern": (_VM + '[[step]]\nwait = "a"\npattern = "("\n', "not a regular expression"),
+        "key that a step does not know": (_VM + '[[step]]\nstart = "a"\nstatus = 0\n', "'start' does not know 'status'"),
+        "value of the wrong type": (_VM + "[[step]]\nstart = 3\n", "wrong type"),
+    }
+
+    def test_each_is_named(self) -> None:
+        for what, (text, expected) in self.CASES.items():
+            with self.subTest(what), self.assertRaises(LabError) as caught:
+                scenario.parse(text, "s")
+            self.assertIn(expected, str(caught.exception), what)
+
+
+class Scenarios(unittest.TestCase):
+    def test_without_steps_every_vm_is_started_and_must_end_well(self) -> None:
+        parsed = scenario.parse(_VM, "s")
+        self.assertEqual([next(iter(step)) for step in parsed["step"]], ["start", "wait_exit"])
+
+    def test_every_wait_is_bounded(self) -> None:
+        parsed = scenario.parse(_VM + '[[step]]\nwait = "a"\npattern = "x"\n', "s")
+        self.assertGreater(parsed["step"][0]["timeout"], 0)
+
+    def test_those_in_the_tree_are_well_formed(self) -> None:
+        for name in scenario.names():
+            with self.subTest(name):
+                self.assertTrue(scenario.load(name)["description"], "a scenario says what it shows")
+
+
+if __name__ == "__main__":
+    unittest.main()
