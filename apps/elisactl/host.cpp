@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host.hpp"
+
+#include "elisa/doorbell.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <memory>
+#include <string>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace elisactl {
+namespace {
+
+using elisa::errno_error;
+using elisa::make_error;
+using elisa::Result;
+using elisa::UniqueFd;
+
+constexpr const char *device_path = "/dev/elisa";
+constexpr std::string_view vm_link = "anon_inode:kvm-vm";
+
+std::optional<int> number_of_vm_fd(pid_t pid, int &error)
+{
+    const std::string directory = "/proc/" + std::to_string(pid) + "/fd";
+    const std::unique_ptr<DIR, int (*)(DIR *)> entries{::opendir(directory.c_str()), ::closedir};
+    if (!entries) {
+        error = errno;
+        return std::nullopt;
+    }
+    error = 0;
+    while (const dirent *const entry = ::readdir(entries.get())) {
+        char target[PATH_MAX];
+        const ssize_t n =
+            ::readlinkat(::dirfd(entries.get()), entry->d_name, target, sizeof(target));
+        if (n < 0 || std::string_view{target, static_cast<std::size_t>(n)} != vm_link) {
+            continue;
+        }
+        int fd = -1;
+        const char *const end = entry->d_name + std::strlen(entry->d_name);
+        if (std::from_chars(entry->d_name, end, fd).ec == std::errc{}) {
+            return fd;
+        }
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
+Result<UniqueFd> vm_of_process(pid_t pid)
+{
+    const std::string name = "process " + std::to_string(pid);
+    // The pidfd first: the number cannot come to mean another process after it.
+    const UniqueFd process{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+    if (!process) {
+        return errno_error(errno, name);
+    }
+    int error = 0;
+    const auto number = number_of_vm_fd(pid, error);
+    if (error != 0) {
+        return errno_error(error, "looking at the files of " + name);
+    }
+    if (!number) {
+        return elisa::Error{elisa::make_error_code(elisa::Errc::no_entry),
+                            name + " has no KVM virtual machine (no " + std::string{vm_link} +
+                                " among its files); give the process id of QEMU, and start it "
+                                "with -enable-kvm"};
+    }
+    UniqueFd fd{static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), *number, 0))};
+    if (!fd) {
+        return errno_error(errno, "taking the VM of " + name + " (needs CAP_SYS_PTRACE)");
+    }
+    return fd;
+}
+
+Result<Host> Host::open()
+{
+    UniqueFd device{::open(device_path, O_RDWR | O_CLOEXEC)};
+    if (!device) {
+        const int error = errno;
+        if (error == ENOENT || error == ENODEV || error == ENXIO) {
+            return elisa::Error{{error, std::generic_category()},
+                                "there is no /dev/elisa: load the patched kvm-intel and elisa.ko "
+                                "(modprobe elisa)"};
+        }
+        if (error == EACCES || error == EPERM) {
+            return elisa::Error{{error, std::generic_category()},
+                                "/dev/elisa belongs to the host's administrator: run as root"};
+        }
+        return errno_error(error, device_path);
+    }
+    Host host{std::move(device)};
+    const auto stats = host.stats();
+    if (!stats) {
+        return stats.error();
+    }
+    if (stats->abi_version != ELISA_ABI_VERSION) {
+        return make_error(elisa::Errc::abi_version,
+                          "elisa.ko speaks ABI version " + std::to_string(stats->abi_version) +
+                              ", this elisactl " + std::to_string(ELISA_ABI_VERSION));
+    }
+    return host;
+}
+
+Result<std::uint64_t> Host::add(int vm_fd, elisa_role role, std::string_view label)
+{
+    if (auto packed = elisa::doorbell::pack_name(label); !packed) {
+        return packed.error();
+    }
+    elisa_vm_add request{};
+    request.fd = vm_fd;
+    request.role = role;
+    std::memcpy(request.label, label.data(), label.size());
+    if (::ioctl(device_.get(), ELISA_IOC_VM_ADD, &request) != 0) {
+        const int error = errno;
+        std::string what = "registering the VM";
+        if (error == EEXIST || error == EBUSY) {
+            what = "this VM is registered already (elisactl host list)";
+        } else if (error == EINVAL || error == EBADF) {
+            what = "the file is not a VM of the patched kvm-intel";
+        }
+        return errno_error(error, std::move(what));
+    }
+    return request.id;
+}
+
+Result<void> Host::remove(std::uint64_t id)
+{
+    elisa_vm_remove request{};
+    request.id = id;
+    if (::ioctl(device_.get(), ELISA_IOC_VM_REMOVE, &request) != 0) {
+        const int error = errno;
+        return errno_error(error, error == ENOENT ? "no VM has this id (elisactl host list)"
+                                                  : "removing the VM");
+    }
+    return {};
+}
+
+Result<elisa_host_stats> Host::stats() const
+{
+    elisa_host_stats stats{};
+    if (::ioctl(device_.get(), ELISA_IOC_STATS, &stats) != 0) {
+        return errno_error(errno, "reading the module's counters");
+    }
+    return stats;
+}
+
+Result<std::vector<elisa_vm_info>> Host::vms() const
+{
+    std::vector<elisa_vm_info> all;
+    for (std::uint32_t index = 0;; ++index) {
+        elisa_vm_info info{};
+        info.index = index;
+        if (::ioctl(device_.get(), ELISA_IOC_VM_INFO, &info) != 0) {
+            const int error = errno;
+            if (error == ENOENT) {
+                return all;
+            }
+            return errno_error(error, "listing VMs");
+        }
+        info.label[sizeof(info.label) - 1] = '\0';
+        all.push_back(info);
+    }
+}
+
+} // namespace elisactl

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// /dev/elisa, and where QEMU keeps its VM.
+#pragma once
+
+#include "elisa/error.hpp"
+#include "elisa/unique_fd.hpp"
+#include "elisa_abi.h"
+
+#include <optional>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace elisactl {
+
+// A copy of the VM file of the process `pid`, an unmodified QEMU.
+[[nodiscard]] elisa::Result<elisa::UniqueFd> vm_of_process(pid_t pid);
+
+class Host {
+  public:
+    [[nodiscard]] static elisa::Result<Host> open();
+
+    [[nodiscard]] elisa::Result<std::uint64_t> add(int vm_fd, elisa_role role,
+                                                   std::string_view label);
+    elisa::Result<void> remove(std::uint64_t id);
+    [[nodiscard]] elisa::Result<elisa_host_stats> stats() const;
+    [[nodiscard]] elisa::Result<std::vector<elisa_vm_info>> vms() const;
+
+  private:
+    explicit Host(elisa::UniqueFd device) : device_{std::move(device)} {}
+
+    elisa::UniqueFd device_;
+};
+
+} // namespace elisactl
