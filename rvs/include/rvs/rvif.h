@@ -47,9 +47,9 @@ extern "C" {
 /* An address in a port's regions: region in the top byte, offset below. */
 typedef uint64_t rvif_addr_t;
 #define RVIF_ADDR(region, offset) \
-	(((uint64_t)(region) << 56) | ((uint64_t)(offset) & 0x00ffffffffffffffull))
-#define RVIF_ADDR_REGION(a) ((uint32_t)((uint64_t)(a) >> 56))
-#define RVIF_ADDR_OFFSET(a) ((uint64_t)(a) & 0x00ffffffffffffffull)
+	(((region) * 0x0100000000000000ull) | ((offset) & 0x00ffffffffffffffull))
+#define RVIF_ADDR_REGION(a) ((a) >> 56)
+#define RVIF_ADDR_OFFSET(a) ((a) & 0x00ffffffffffffffull)
 
 /* Transmit descriptor. A frame is a chain of them, all but the last with MORE. */
 struct rvif_tx_desc {
@@ -71,7 +71,7 @@ struct rvif_tx_desc {
 #define RVIF_COMP_LEN_MASK 0x0000ffffu
 
 /* Bytes from posted[0] to comp[0] of a lane, and from one lane to the next. */
-#define RVIF_LANE_HALF(depth)   (((uint64_t)(depth) * 4u + (RVIF_LINE - 1)) & ~(uint64_t)(RVIF_LINE - 1))
+#define RVIF_LANE_HALF(depth)   (((depth) * 4ull + (RVIF_LINE - 1)) & ~(RVIF_LINE - 1ull))
 #define RVIF_LANE_STRIDE(depth) (2 * RVIF_LANE_HALF(depth))
 
 /* Read once by RVIF_OP_TX_SETUP. */

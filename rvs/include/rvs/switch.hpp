@@ -152,8 +152,8 @@ class Switch {
     // Bitmap of open ports.
     [[nodiscard]] std::uint64_t ports() const;
 
-    // Writes up to max entries from position cursor on, and moves it; 0 at the end. Start
-    // with cursor = 0.
+    // Writes up to max (at least 1) entries from cursor on, moves it and returns how many;
+    // 0 at the end. Start with cursor = 0.
     std::size_t fdb_read(std::size_t &cursor, FdbEntry *out, std::size_t max) const;
 
     // ---- guest

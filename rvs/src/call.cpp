@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way in from guests.
+#include "core.hpp"
+
+namespace rvs {
+
+std::int64_t Switch::call(PortId self, std::uint64_t op, std::uint64_t a1, std::uint64_t a2,
+                          std::uint64_t)
+{
+    auto &core = static_cast<Core &>(*this);
+    const auto index = static_cast<std::uint32_t>(self);
+    if (index >= RVIF_MAX_PORTS)
+        return -RVIF_E_STATE;
+    Port &port = core.ports[index];
+    if (!port.open.load(std::memory_order_acquire))
+        return -RVIF_E_STATE;
+    if (op == RVIF_OP_TX) [[likely]]
+        return core.transmit(index, a1, a2);
+
+    // The port's own CPUs alone write this, but several may at once.
+    port.control_calls.fetch_add(1, std::memory_order_relaxed);
+    switch (op) {
+    case RVIF_OP_INFO:
+        return std::int64_t{RVIF_VERSION} << 32 | index;
+    case RVIF_OP_TX_SETUP:
+        return core.tx_setup(index, a1, a2);
+    case RVIF_OP_RX_SETUP:
+        return core.rx_setup(index, a1, a2);
+    case RVIF_OP_START:
+        return core.start(index);
+    case RVIF_OP_STOP:
+        return core.stop(index);
+    case RVIF_OP_SOURCES:
+        return core.sources(index);
+    case RVIF_OP_SET_MAC:
+        return core.set_mac(index, a1);
+    case RVIF_OP_STATS:
+        return core.stats(index, a1);
+    default:
+        return -RVIF_E_OP;
+    }
+}
+
+} // namespace rvs

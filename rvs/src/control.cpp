@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// A port's own control operations. None of them waits for anybody.
+#include "core.hpp"
+
+namespace rvs {
+
+namespace {
+
+// SETUP, START, STOP and SET_MAC of one port exclude each other, and nobody else. A caller that
+// is killed in one leaves the flag set until port_close().
+class ControlFlag {
+  public:
+    explicit ControlFlag(std::atomic<std::uint32_t> &flag)
+        : flag_{flag}, held_{flag.exchange(1) == 0}
+    {
+    }
+    ~ControlFlag()
+    {
+        if (held_)
+            flag_.store(0, std::memory_order_release);
+    }
+    ControlFlag(const ControlFlag &) = delete;
+    ControlFlag &operator=(const ControlFlag &) = delete;
+
+    [[nodiscard]] bool held() const { return held_; }
+
+  private:
+    std::atomic<std::uint32_t> &flag_;
+    bool held_;
+};
+
+constexpr std::uint64_t bit(std::uint32_t n) { return std::uint64_t{1} << n; }
+
+// One pass over the sources; each is claimed by one exchange or left.
+std::uint32_t claim_source(Core &core, std::uint32_t port, std::uint32_t queue, Owner &claim)
+{
+    for (std::uint32_t s = 0; s < usable_sources; ++s) {
+        std::uint64_t word = core.owners[s].load();
+        if (Owner{word}.taken())
+            continue;
+        claim = Owner{word}.claimed(port, queue);
+        if (core.owners[s].compare_exchange_strong(word, claim.word()))
+            return s;
+    }
+    return no_source;
+}
+
+void release_source(Core &core, TxQueue &tx, std::uint32_t source)
+{
+    core.live_sources.fetch_and(~bit(source));
+    tx.source.store(no_source);
+    core.owners[source].store(Owner{core.owners[source].load()}.released().word());
+}
+
+bool regions_hold(const Port &port, const RxQueue &queue)
+{
+    return port.regions.get(queue.lanes_index).word() == queue.lanes_region &&
+           port.regions.get(queue.buffers_index).word() == queue.buffers_region;
+}
+
+} // namespace
+
+std::int64_t Core::tx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t address)
+{
+    Port &port = ports[self];
+    if (queue >= RVIF_MAX_QUEUES || queue >= port.max_tx_queues.load())
+        return -RVIF_E_QUEUE;
+    const ControlFlag control{port.control_busy};
+    if (!control.held())
+        return -RVIF_E_BUSY;
+    if (port.started.load())
+        return -RVIF_E_STATE;
+
+    Address at = 0;
+    if (!resolve_struct<rvif_tx_setup>(port.regions, address, 8, at))
+        return -RVIF_E_ADDR;
+    const rvif_tx_setup setup = read_tx_setup(at);
+    struct Descriptors {
+        rvif_tx_desc desc[RVIF_MAX_BURST];
+    };
+    if (!resolve_struct<Descriptors>(port.regions, setup.descs, sizeof(rvif_tx_desc), at))
+        return -RVIF_E_ADDR;
+
+    TxQueue &tx = port.tx[queue];
+    if (tx.busy.exchange(1) != 0)
+        return -RVIF_E_BUSY;
+    std::uint32_t source = tx.source.load();
+    if (source == no_source) {
+        Owner claim{0};
+        source = claim_source(*this, self, static_cast<std::uint32_t>(queue), claim);
+        if (source != no_source) {
+            tx.source_generation.store(claim.generation());
+            tx.source.store(source);
+        }
+    }
+    tx.descs.store(setup.descs);
+    tx.busy.store(0, std::memory_order_release);
+    return source == no_source ? -RVIF_E_FULL : static_cast<std::int64_t>(source);
+}
+
+std::int64_t Core::rx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t address)
+{
+    if (queue >= RVIF_MAX_QUEUES)
+        return -RVIF_E_QUEUE;
+    Port &port = ports[self];
+    const ControlFlag control{port.control_busy};
+    if (!control.held())
+        return -RVIF_E_BUSY;
+    if (port.started.load())
+        return -RVIF_E_STATE;
+
+    Address at = 0;
+    if (!resolve_struct<rvif_rx_setup>(port.regions, address, 8, at))
+        return -RVIF_E_ADDR;
+    const rvif_rx_setup setup = read_rx_setup(at);
+    if (setup.depth < RVIF_MIN_DEPTH || setup.depth > RVIF_MAX_DEPTH ||
+        (setup.depth & (setup.depth - 1)) != 0 || setup.buf_len < min_buf_len ||
+        setup.buf_len > RVIF_COMP_LEN_MASK || setup.reserved != 0) {
+        return -RVIF_E_ARG;
+    }
+    Address lanes_at = 0;
+    Address buffers_at = 0;
+    // The words are taken before the ranges are checked; START compares them.
+    const Region lanes_region = port.regions.get(static_cast<std::uint32_t>(RVIF_ADDR_REGION(setup.lanes)));
+    const Region buffers_region = port.regions.get(setup.buf_region);
+    if ((RVIF_ADDR_OFFSET(setup.lanes) & (RVIF_LINE - 1)) != 0 ||
+        resolve(port.regions, setup.lanes, RVIF_MAX_SOURCES * RVIF_LANE_STRIDE(setup.depth),
+                lanes_at) != Resolved::ok ||
+        setup.buf_region >= RVIF_MAX_REGIONS || !buffers_region.valid() ||
+        resolve(port.regions, RVIF_ADDR(setup.buf_region, 0), setup.buf_len, buffers_at) !=
+            Resolved::ok) {
+        return -RVIF_E_ADDR;
+    }
+    const std::uint64_t last = (buffers_region.len() - setup.buf_len) / RVIF_BUF_UNIT;
+
+    RxQueue &rx = port.rx[queue]; // not live: the port is stopped
+    rx.lanes = lanes_at;
+    rx.buffers = buffers_at;
+    rx.depth = setup.depth;
+    rx.buf_len = setup.buf_len;
+    rx.last_unit = static_cast<std::uint32_t>(last < RVIF_POSTED_MASK ? last : RVIF_POSTED_MASK);
+    rx.lanes_index = static_cast<std::uint8_t>(RVIF_ADDR_REGION(setup.lanes));
+    rx.buffers_index = static_cast<std::uint8_t>(setup.buf_region);
+    rx.lanes_region = lanes_region.word();
+    rx.buffers_region = buffers_region.word();
+    rx.set_up = true;
+    return 0;
+}
+
+std::int64_t Core::start(std::uint32_t self)
+{
+    Port &port = ports[self];
+    const ControlFlag control{port.control_busy};
+    if (!control.held())
+        return -RVIF_E_BUSY;
+    if (port.started.load())
+        return -RVIF_E_STATE;
+
+    std::uint32_t queues = 0;
+    while (queues < RVIF_MAX_QUEUES && port.rx[queues].set_up.load())
+        ++queues;
+    for (std::uint32_t q = queues; q < RVIF_MAX_QUEUES; ++q) {
+        if (port.rx[q].set_up.load())
+            return -RVIF_E_QUEUE; // a gap below it
+    }
+
+    for (std::uint32_t q = 0; q < queues; ++q) {
+        RxQueue &rx = port.rx[q];
+        std::uint64_t state = rx.state.load(); // before the regions: see RxQueue::state
+        const std::uint64_t live = (state + RxQueue::generation) | RxQueue::live_bit;
+        if (!regions_hold(port, rx) || !rx.state.compare_exchange_strong(state, live)) {
+            while (q-- != 0)
+                port.rx[q].kill();
+            return -RVIF_E_ADDR;
+        }
+    }
+
+    std::uint64_t map = Port::no_queues;
+    if (queues != 0) {
+        map = 0;
+        for (std::uint32_t t = 0; t < RVIF_MAX_QUEUES; ++t)
+            map |= std::uint64_t{t % queues} << (8 * t);
+    }
+    port.rx_map.store(map);
+    port.started.store(true);
+    for (const TxQueue &tx : port.tx) {
+        const std::uint32_t source = tx.source.load();
+        if (source != no_source)
+            live_sources.fetch_or(bit(source));
+    }
+    if (queues != 0)
+        live_ports.fetch_or(bit(self));
+    return 0;
+}
+
+std::int64_t Core::stop(std::uint32_t self)
+{
+    Port &port = ports[self];
+    const ControlFlag control{port.control_busy};
+    if (!control.held())
+        return -RVIF_E_BUSY;
+
+    if (port.started.load()) {
+        live_ports.fetch_and(~bit(self));
+        port.rx_map.store(Port::no_queues);
+        for (RxQueue &rx : port.rx) {
+            if (rx.set_up.load())
+                rx.kill();
+        }
+        // Calls that began before this line may still hold lanes of ours.
+        grace_begin(port.drain);
+        port.draining = true;
+        port.started.store(false);
+    }
+    for (RxQueue &rx : port.rx)
+        rx.set_up = false;
+
+    bool busy = false;
+    for (TxQueue &tx : port.tx) {
+        const std::uint32_t source = tx.source.load();
+        if (source == no_source)
+            continue;
+        live_sources.fetch_and(~bit(source));
+        if (tx.busy.exchange(1) != 0) { // another CPU of this port is sending
+            busy = true;
+            continue;
+        }
+        release_source(*this, tx, source);
+        tx.busy.store(0, std::memory_order_release);
+    }
+    if (port.draining)
+        port.draining = !grace_over(port.drain);
+    return busy || port.draining ? -RVIF_E_BUSY : 0;
+}
+
+std::int64_t Core::set_mac(std::uint32_t self, std::uint64_t mac)
+{
+    if (mac == 0 || mac > mac_mask || (mac & mac_group_bit) != 0)
+        return -RVIF_E_ARG;
+    Port &port = ports[self];
+    const ControlFlag control{port.control_busy};
+    if (!control.held())
+        return -RVIF_E_BUSY;
+    if (port.pinned_mac.load())
+        return mac == port.mac.load() ? 0 : -RVIF_E_STATE;
+    if (!fdb().learn(mac, self, stamp.load()))
+        return -RVIF_E_STATE;
+    port.mac.store(mac);
+    return 0;
+}
+
+std::int64_t Core::stats(std::uint32_t self, rvif_addr_t address)
+{
+    Address at = 0;
+    if (!resolve_struct<rvif_port_stats>(ports[self].regions, address, 8, at))
+        return -RVIF_E_ADDR;
+    PortStats all;
+    collect(self, all);
+    write_stats(at, all.frames);
+    return 0;
+}
+
+std::int64_t Core::sources(std::uint32_t self) const
+{
+    std::uint64_t live = live_sources.load();
+    for (const TxQueue &tx : ports[self].tx) {
+        const std::uint32_t own = tx.source.load();
+        if (own != no_source)
+            live &= ~bit(own);
+    }
+    return static_cast<std::int64_t>(live);
+}
+
+} // namespace rvs

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The switch as it lies in memory.
+#ifndef RVS_CORE_HPP
+#define RVS_CORE_HPP
+
+#include <atomic>
+#include <cstdint>
+
+#include "counters.hpp"
+#include "fdb.hpp"
+#include "lanes.hpp"
+#include "port.hpp"
+#include "rvs/switch.hpp"
+
+namespace rvs {
+
+class Core final : public Switch {
+  public:
+    static constexpr std::uint64_t magic_value = 0x3130'5357'5356'52ff; // "RVSWS01"
+    static constexpr std::uint32_t layout_version = 1;
+
+    std::atomic<std::uint64_t> magic; // stored last by create()
+    std::uint32_t version;
+    std::uint32_t fdb_buckets;
+    std::uint64_t size; // bytes of all of it
+    std::uint64_t seed;
+    std::uint32_t age_limit;
+    std::atomic<std::uint32_t> stamp; // now, 1..fdb_stamps
+
+    // Ports that receive floods, and sources that RVIF_OP_SOURCES tells of. Changed by control
+    // operations only.
+    alignas(64) std::atomic<std::uint64_t> live_ports;
+    std::atomic<std::uint64_t> live_sources;
+    std::atomic<std::uint64_t> open_ports;
+
+    alignas(64) std::atomic<std::uint64_t> owners[RVIF_MAX_SOURCES]; // class Owner
+
+    Port ports[RVIF_MAX_PORTS];
+    PairCounters pairs[RVIF_MAX_SOURCES][RVIF_MAX_PORTS];
+    Lane lanes[RVIF_MAX_SOURCES][RVIF_MAX_PORTS][RVIF_MAX_QUEUES];
+
+    [[nodiscard]] Fdb fdb() const
+    {
+        // The buckets follow this object; create() has made room for them.
+        auto *end = reinterpret_cast<std::uint8_t *>(const_cast<Core *>(this)) + sizeof(Core);
+        return Fdb{reinterpret_cast<FdbBucket *>(end), fdb_buckets, seed};
+    }
+
+    // ---- guest operations (call.cpp dispatches)
+    std::int64_t transmit(std::uint32_t self, std::uint64_t queue, std::uint64_t count);
+    std::int64_t tx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t address);
+    std::int64_t rx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t address);
+    std::int64_t start(std::uint32_t self);
+    std::int64_t stop(std::uint32_t self);
+    std::int64_t set_mac(std::uint32_t self, std::uint64_t mac);
+    std::int64_t stats(std::uint32_t self, rvif_addr_t address);
+    [[nodiscard]] std::int64_t sources(std::uint32_t self) const;
+
+    // ---- shared by both sides
+    void collect(std::uint32_t port, PortStats &out) const;
+    void sum_received(std::uint32_t port, std::uint64_t (&out)[2 + receiver_reasons]) const;
+};
+
+static_assert(alignof(Core) <= 4096);
+static_assert(sizeof(Core) % alignof(FdbBucket) == 0);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+} // namespace rvs
+
+#endif // RVS_CORE_HPP

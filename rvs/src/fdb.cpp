@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fdb.hpp"
+
+#include "descriptor.hpp"
+
+namespace rvs {
+
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed; // an entry is one word and guards nothing
+
+constexpr std::uint64_t entry(std::uint64_t mac, std::uint32_t port, std::uint32_t stamp)
+{
+    return std::uint64_t{stamp} << 56 | std::uint64_t{port} << 48 | mac;
+}
+constexpr std::uint64_t mac_of(std::uint64_t word) { return word & mac_mask; }
+constexpr std::uint32_t port_of(std::uint64_t word)
+{
+    return static_cast<std::uint32_t>(word >> 48) & (RVIF_MAX_PORTS - 1);
+}
+constexpr std::uint32_t stamp_of(std::uint64_t word)
+{
+    return static_cast<std::uint32_t>(word >> 56);
+}
+constexpr bool is_static(std::uint64_t word) { return stamp_of(word) == fdb_static; }
+
+// Ticks since the stamp.
+constexpr std::uint32_t age_of(std::uint64_t word, std::uint32_t now)
+{
+    const std::uint32_t stamp = stamp_of(word);
+    return now >= stamp ? now - stamp : now + fdb_stamps - stamp;
+}
+
+bool replace(std::atomic<std::uint64_t> &way, std::uint64_t from, std::uint64_t to)
+{
+    return way.compare_exchange_strong(from, to, relaxed);
+}
+
+} // namespace
+
+std::uint32_t Fdb::lookup(std::uint64_t mac) const
+{
+    const FdbBucket &b = bucket(mac);
+    for (const auto &way : b.way) {
+        const std::uint64_t word = way.load(relaxed);
+        if (word != 0 && mac_of(word) == mac)
+            return port_of(word);
+    }
+    return nowhere;
+}
+
+bool Fdb::learn(std::uint64_t mac, std::uint32_t port, std::uint32_t stamp)
+{
+    FdbBucket &b = bucket(mac);
+    const std::uint64_t want = entry(mac, port, stamp);
+
+    std::atomic<std::uint64_t> *found = nullptr;
+    std::atomic<std::uint64_t> *room = nullptr;
+    std::atomic<std::uint64_t> *own_oldest = nullptr;
+    std::uint64_t found_word = 0;
+    std::uint64_t own_oldest_word = 0;
+    std::uint32_t own = 0;
+    for (auto &way : b.way) {
+        const std::uint64_t word = way.load(relaxed);
+        if (word == want)
+            return true;
+        if (word == 0) {
+            if (room == nullptr)
+                room = &way;
+        } else if (mac_of(word) == mac) {
+            if (is_static(word))
+                return port_of(word) == port;
+            if (found == nullptr) {
+                found = &way;
+                found_word = word;
+            }
+        } else if (port_of(word) == port && !is_static(word)) {
+            ++own;
+            if (own_oldest == nullptr || age_of(word, stamp) > age_of(own_oldest_word, stamp)) {
+                own_oldest = &way;
+                own_oldest_word = word;
+            }
+        }
+    }
+    if (found != nullptr)
+        replace(*found, found_word, want); // newer, or it moved here
+    else if (own >= fdb_ways_per_port)
+        replace(*own_oldest, own_oldest_word, want);
+    else if (room != nullptr)
+        replace(*room, 0, want);
+    return true;
+}
+
+Error Fdb::set_static(std::uint64_t mac, std::uint32_t port)
+{
+    FdbBucket &b = bucket(mac);
+    const std::uint64_t want = entry(mac, port, fdb_static);
+
+    // Learners may change a way between our load and our exchange: then look again. They cannot
+    // keep us here: each change is one frame of a guest, and any of eight ways will do.
+    std::atomic<std::uint64_t> *placed = nullptr;
+    for (int attempt = 0; attempt < 64 && placed == nullptr; ++attempt) {
+        std::atomic<std::uint64_t> *choice = nullptr;
+        std::uint64_t choice_word = 0;
+        for (auto &way : b.way) {
+            const std::uint64_t word = way.load(relaxed);
+            const bool match = word != 0 && mac_of(word) == mac;
+            if (match && is_static(word))
+                return port_of(word) == port ? Error::none : Error::state;
+            if (match || (!is_static(word) && (choice == nullptr || word == 0) &&
+                          (choice == nullptr || mac_of(choice_word) != mac))) {
+                choice = &way;
+                choice_word = word;
+            }
+        }
+        if (choice == nullptr)
+            return Error::full;
+        if (replace(*choice, choice_word, want))
+            placed = choice;
+    }
+    if (placed == nullptr)
+        return Error::full;
+    for (auto &way : b.way) { // one that was learned meanwhile, elsewhere in the bucket
+        const std::uint64_t word = way.load(relaxed);
+        if (&way != placed && word != 0 && mac_of(word) == mac)
+            replace(way, word, 0);
+    }
+    return Error::none;
+}
+
+void Fdb::forget_port(std::uint32_t port)
+{
+    for (std::uint64_t i = 0; i <= mask_; ++i) {
+        for (auto &way : buckets_[i].way) {
+            const std::uint64_t word = way.load(relaxed);
+            if (word != 0 && port_of(word) == port)
+                replace(way, word, 0); // lost: it moved to another port
+        }
+    }
+}
+
+void Fdb::age(std::uint32_t now, std::uint32_t limit)
+{
+    for (std::uint64_t i = 0; i <= mask_; ++i) {
+        for (auto &way : buckets_[i].way) {
+            const std::uint64_t word = way.load(relaxed);
+            if (word != 0 && !is_static(word) && age_of(word, now) > limit)
+                replace(way, word, 0); // lost: it was seen again
+        }
+    }
+}
+
+std::size_t Fdb::read(std::size_t &cursor, std::uint32_t now, FdbEntry *out, std::size_t max) const
+{
+    const std::size_t ways = static_cast<std::size_t>(mask_ + 1) * fdb_ways;
+    std::size_t n = 0;
+    for (; cursor < ways && n < max; ++cursor) {
+        const std::uint64_t word = buckets_[cursor / fdb_ways].way[cursor % fdb_ways].load(relaxed);
+        if (word == 0)
+            continue;
+        out[n++] = FdbEntry{mac_of(word), PortId{port_of(word)}, is_static(word),
+                            is_static(word) ? 0 : age_of(word, now)};
+    }
+    return n;
+}
+
+} // namespace rvs

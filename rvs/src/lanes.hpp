@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Lanes: how a frame gets into a receiver's posted buffers. See rvif.h for the format.
+//
+//   posted   [ b b b b b b . . ]   the receiver's: empty buffers, valid by phase
+//              |   |     |
+//          Lane::pos     OpenLane::pos
+//              |   |
+//   comp     [ c c c . . . . . ]   ours: how much each buffer holds
+//              published | filled, held back until publish()
+//
+// A lane has one writer, the call that holds the source's transmit queue. If that caller is
+// killed, the source's next owner finds the lane as it was at the last step, and recover()s it.
+#ifndef RVS_LANES_HPP
+#define RVS_LANES_HPP
+
+#include <atomic>
+#include <cstdint>
+
+#include "copy.hpp"
+#include "counters.hpp"
+#include "descriptor.hpp"
+#include "port.hpp"
+#include "rvs/rvif.h"
+
+namespace rvs {
+
+// Completions are published in batches of at most this many, and a frame is published whole, so
+// a frame fills at most this many buffers.
+inline constexpr std::uint32_t lane_batch = 64;
+static_assert(lane_batch <= RVIF_MIN_DEPTH);
+
+// So that a frame's header is in its first buffer.
+inline constexpr std::uint32_t min_buf_len = 64;
+static_assert(min_buf_len >= Header::size);
+
+// A frame to be delivered. Its header is ours; the rest is where the sender has it.
+struct Frame {
+    Header header;
+    std::uint32_t header_len; // < Header::size only if the frame is shorter
+    std::uint32_t total;      // bytes, with the header
+    std::uint32_t count;      // segments behind the header
+    Segment *rest;
+};
+
+// One source's side of one receive queue.
+struct alignas(64) Lane {
+    // The RxQueue::state that the fields below were taken from; 0: none. Stored last.
+    std::atomic<std::uint64_t> seen;
+    std::atomic<std::uint64_t> generation; // of the source when it last recovered
+    Address posted;
+    Address comp;
+    Address buffers;
+    std::atomic<std::uint32_t> pos; // free-running; the next entry to publish
+    std::uint32_t depth;
+    std::uint32_t buf_len;
+    std::uint32_t last_unit;
+
+    [[nodiscard]] Address posted_entry(std::uint32_t at) const
+    {
+        return posted + 4 * (at & (depth - 1));
+    }
+    [[nodiscard]] Address comp_entry(std::uint32_t at) const
+    {
+        return comp + 4 * (at & (depth - 1));
+    }
+    // What bit 31 of a valid entry is in this round: 1 in the first, then by turns.
+    [[nodiscard]] std::uint32_t phase(std::uint32_t at) const
+    {
+        return (at & depth) == 0 ? RVIF_PHASE : 0;
+    }
+    [[nodiscard]] Address buffer(std::uint32_t unit) const
+    {
+        return buffers + std::uint64_t{unit} * RVIF_BUF_UNIT;
+    }
+
+    // Makes the lane fit to be used in this call. False: the queue is not live.
+    bool ready(const RxQueue &queue, std::uint32_t source, std::uint64_t source_generation)
+    {
+        const std::uint64_t state = queue.state.load(); // seq_cst, see RxQueue::state and Grace
+        if ((state & RxQueue::live_bit) == 0)
+            return false;
+        if (seen.load(std::memory_order_relaxed) != state) [[unlikely]]
+            return take(queue, state, source, source_generation);
+        if (generation.load(std::memory_order_relaxed) != source_generation) [[unlikely]]
+            recover(source_generation);
+        return true;
+    }
+
+  private:
+    bool take(const RxQueue &queue, std::uint64_t state, std::uint32_t source,
+              std::uint64_t source_generation)
+    {
+        constexpr auto acquire = std::memory_order_acquire; // keeps the second look behind them
+        const Address q_lanes = queue.lanes.load(acquire);
+        const Address q_buffers = queue.buffers.load(acquire);
+        const std::uint32_t q_depth = queue.depth.load(acquire);
+        const std::uint32_t q_buf_len = queue.buf_len.load(acquire);
+        const std::uint32_t q_last_unit = queue.last_unit.load(acquire);
+        if (queue.state.load() != state)
+            return false;
+        seen.store(0, std::memory_order_release);
+        posted = q_lanes + source * RVIF_LANE_STRIDE(q_depth);
+        comp = posted + RVIF_LANE_HALF(q_depth);
+        buffers = q_buffers;
+        depth = q_depth;
+        buf_len = q_buf_len;
+        last_unit = q_last_unit;
+        pos.store(0, std::memory_order_relaxed);
+        generation.store(source_generation, std::memory_order_relaxed);
+        seen.store(state, std::memory_order_release);
+        return true;
+    }
+
+    // The source has a new owner; the old one may have been killed in publish(), which stores a
+    // batch from its last entry to its first and then pos. If the first is there, so is the
+    // batch, and pos goes behind it. If it is not, what there is of the rest must go: it would
+    // be taken for the continuation of what we publish next. comp is the receiver's memory; if
+    // it writes there, it only harms itself: both walks are bounded.
+    void recover(std::uint64_t source_generation)
+    {
+        const std::uint32_t first = pos.load(std::memory_order_relaxed);
+        std::uint32_t n = 0;
+        while (n < lane_batch && completed(first + n))
+            ++n;
+        for (std::uint32_t i = n; i < lane_batch; ++i) {
+            if (completed(first + i))
+                guest::publish32(comp_entry(first + i), phase(first + i) ^ RVIF_PHASE);
+        }
+        pos.store(first + n, std::memory_order_relaxed);
+        generation.store(source_generation, std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool completed(std::uint32_t at) const
+    {
+        return (guest::load32(comp_entry(at)) & RVIF_PHASE) == phase(at);
+    }
+};
+static_assert(sizeof(Lane) == 64);
+
+// A lane during a call: filled entries whose completions are held back, counts not yet added.
+struct OpenLane {
+    Lane *lane;
+    PairCounters *pair;
+    std::uint32_t port;
+    std::uint32_t pos; // the next entry to fill
+    std::uint32_t held;
+    std::uint32_t frames;
+    std::uint64_t bytes;
+    std::uint32_t drops[receiver_reasons];
+    std::uint32_t values[lane_batch];
+
+    void begin(Lane &l, PairCounters &p, std::uint32_t to)
+    {
+        lane = &l;
+        pair = &p;
+        port = to;
+        pos = l.pos.load(std::memory_order_relaxed);
+        held = 0;
+        frames = 0;
+        bytes = 0;
+        for (auto &n : drops)
+            n = 0;
+    }
+
+    // Backwards, so that the receiver, which looks at the first, sees the batch at once and
+    // never a part of a frame; then pos. recover() rests on this order.
+    void publish()
+    {
+        if (held == 0)
+            return;
+        const std::uint32_t first = pos - held;
+        for (std::uint32_t i = held; i-- != 0;)
+            guest::publish32(lane->comp_entry(first + i), values[i]);
+        lane->pos.store(pos, std::memory_order_release);
+        held = 0;
+    }
+
+    void end()
+    {
+        publish();
+        if (frames != 0) {
+            pair->frames.add(frames);
+            pair->bytes.add(bytes);
+        }
+        for (std::uint32_t r = 0; r < receiver_reasons; ++r) {
+            if (drops[r] != 0)
+                pair->drops[r].add(drops[r]);
+        }
+    }
+
+    void deliver(const Frame &frame)
+    {
+        const std::uint32_t reason = frame.total <= lane->buf_len && frame.count <= 1
+                                         ? put_one(frame)
+                                         : put_chain(frame);
+        if (reason == no_drop) [[likely]] {
+            ++frames;
+            bytes += frame.total;
+        } else {
+            ++drops[reason];
+        }
+    }
+
+  private:
+    // One segment behind the header, one buffer: nearly every frame.
+    std::uint32_t put_one(const Frame &frame)
+    {
+        if (held == lane_batch)
+            publish();
+        const std::uint32_t phase = lane->phase(pos);
+        const std::uint32_t posted = guest::load32(lane->posted_entry(pos));
+        if ((posted & RVIF_PHASE) != phase)
+            return RVIF_DROP_NO_BUFFER;
+        const std::uint32_t unit = posted & RVIF_POSTED_MASK;
+        if (unit > lane->last_unit)
+            return RVIF_DROP_RX_BAD_BUFFER;
+        prefetch(pos + prefetch_ahead, frame.total);
+        std::uint8_t *to = pointer(lane->buffer(unit));
+        const auto *header = reinterpret_cast<const std::uint8_t *>(&frame.header);
+        if (frame.header_len == Header::size) [[likely]]
+            copy_bytes(to, header, Header::size);
+        else
+            copy_bytes(to, header, frame.header_len);
+        if (frame.count != 0)
+            copy_bytes(to + frame.header_len, frame.rest->data, frame.rest->len);
+        values[held++] = phase | frame.total;
+        ++pos;
+        return no_drop;
+    }
+
+    std::uint32_t put_chain(const Frame &frame);
+
+    // Asks for the lines of a buffer that will be filled soon. A hint: what it reads is used for
+    // nothing else, and it stays inside the region as a fill would.
+    static constexpr std::uint32_t prefetch_ahead = 10;
+    static constexpr std::uint32_t prefetch_lines = 8;
+    void prefetch(std::uint32_t at, std::uint32_t len) const
+    {
+        const std::uint32_t posted = guest::load32(lane->posted_entry(at));
+        const std::uint32_t unit = posted & RVIF_POSTED_MASK;
+        if ((posted & RVIF_PHASE) != lane->phase(at) || unit > lane->last_unit)
+            return;
+        const std::uint8_t *line = pointer(lane->buffer(unit));
+        const std::uint32_t lines = (len + 63) / 64;
+        for (std::uint32_t i = 0; i < (lines < prefetch_lines ? lines : prefetch_lines); ++i)
+            asm volatile("prefetchw %0" : : "m"(line[std::size_t{i} * 64]));
+    }
+};
+
+} // namespace rvs
+
+#endif // RVS_LANES_HPP

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+// The manager's side: where the switch lives, ports, regions, time, read-out.
+#include "core.hpp"
+
+#include <new>
+
+namespace rvs {
+
+namespace {
+
+constexpr std::uint64_t bit(std::uint32_t n) { return std::uint64_t{1} << n; }
+
+std::uint32_t number(PortId id) { return static_cast<std::uint32_t>(id); }
+
+// 0: a limit is out of range.
+std::uint32_t buckets_for(const Limits &limits)
+{
+    if (limits.fdb_entries > 1u << 24 || limits.fdb_age_ticks == 0 || limits.fdb_age_ticks > 200)
+        return 0;
+    std::uint32_t entries = 64;
+    while (entries < limits.fdb_entries)
+        entries *= 2;
+    return entries / fdb_ways;
+}
+
+std::size_t size_for(std::uint32_t buckets)
+{
+    return sizeof(Core) + std::size_t{buckets} * sizeof(FdbBucket);
+}
+
+Core &core_of(Switch *self) { return static_cast<Core &>(*self); }
+const Core &core_of(const Switch *self) { return static_cast<const Core &>(*self); }
+
+} // namespace
+
+// ---------------------------------------------------------------- where it lives
+
+std::size_t Switch::footprint(const Limits &limits) { return size_for(buckets_for(limits)); }
+
+Switch *Switch::create(void *mem, std::size_t len, const Limits &limits)
+{
+    const std::uint32_t buckets = buckets_for(limits);
+    if (mem == nullptr || reinterpret_cast<std::uintptr_t>(mem) % 4096 != 0 || buckets == 0 ||
+        len < size_for(buckets)) {
+        return nullptr;
+    }
+    __builtin_memset(mem, 0, size_for(buckets));
+    Core *core = new (mem) Core;
+    new (static_cast<std::uint8_t *>(mem) + sizeof(Core)) FdbBucket[buckets];
+    core->version = Core::layout_version;
+    core->fdb_buckets = buckets;
+    core->size = size_for(buckets);
+    core->seed = __builtin_ia32_rdtsc() * 0xd6e8feb86659fd93;
+    core->age_limit = limits.fdb_age_ticks;
+    core->stamp = 1;
+    for (Port &port : core->ports) {
+        port.rx_map = Port::no_queues;
+        for (TxQueue &tx : port.tx)
+            tx.source = no_source;
+    }
+    core->magic.store(Core::magic_value, std::memory_order_release);
+    return core;
+}
+
+Switch *Switch::open(void *mem, std::size_t len)
+{
+    if (mem == nullptr || reinterpret_cast<std::uintptr_t>(mem) % 4096 != 0 || len < sizeof(Core))
+        return nullptr;
+    Core *core = std::launder(static_cast<Core *>(mem));
+    if (core->magic.load(std::memory_order_acquire) != Core::magic_value ||
+        core->version != Core::layout_version || core->size > len ||
+        core->size != size_for(core->fdb_buckets)) {
+        return nullptr;
+    }
+    return core;
+}
+
+// ------------------------------------------------------------------------ ports
+
+Error Switch::port_open(PortId id, const PortOptions &options)
+{
+    Core &core = core_of(this);
+    const std::uint32_t index = number(id);
+    if (index >= RVIF_MAX_PORTS || options.max_tx_queues == 0 ||
+        options.max_tx_queues > RVIF_MAX_QUEUES || options.mac > mac_mask ||
+        (options.mac & mac_group_bit) != 0) {
+        return Error::arg;
+    }
+    Port &port = core.ports[index];
+    if (port.open.load())
+        return Error::state;
+    if (options.mac != 0) {
+        const Error error = core.fdb().set_static(options.mac, index);
+        if (error != Error::none)
+            return error;
+    }
+
+    // Closed: no call of the port runs, so all of it is ours. But for received_before others
+    // may still count towards us.
+    std::uint64_t label[label_size / 8] = {};
+    auto *text = reinterpret_cast<char *>(label);
+    for (std::size_t i = 0; options.label != nullptr && i + 1 < label_size && options.label[i] != 0;
+         ++i)
+        text[i] = options.label[i];
+    for (std::size_t i = 0; i < label_size / 8; ++i)
+        port.label[i].store(label[i]);
+    port.mac.store(options.mac);
+    port.pinned_mac.store(options.mac != 0);
+    port.max_tx_queues.store(options.max_tx_queues);
+    port.control_calls.store(0);
+    for (TxQueue &tx : port.tx) {
+        tx.calls.store(0);
+        tx.counters.frames.clear();
+        tx.counters.bytes.clear();
+        tx.counters.copies.clear();
+        tx.counters.flooded.clear();
+        for (Counter &drops : tx.counters.drops)
+            drops.clear();
+    }
+    std::uint64_t received[2 + receiver_reasons];
+    core.sum_received(index, received);
+    for (std::size_t i = 0; i < 2 + receiver_reasons; ++i)
+        port.received_before[i].store(received[i]);
+
+    port.open.store(true);
+    core.open_ports.fetch_or(bit(index));
+    return Error::none;
+}
+
+Error Switch::port_close(PortId id)
+{
+    Core &core = core_of(this);
+    const std::uint32_t index = number(id);
+    if (index >= RVIF_MAX_PORTS)
+        return Error::arg;
+    Port &port = core.ports[index];
+    // Bit of open_ports last: a manager that dies in here leaves the port to be closed again.
+    if (!port.open.load() && (core.open_ports.load() & bit(index)) == 0)
+        return Error::state;
+    port.open.store(false);
+
+    core.live_ports.fetch_and(~bit(index));
+    port.rx_map.store(Port::no_queues);
+    for (std::uint32_t i = 0; i < RVIF_MAX_REGIONS; ++i)
+        port.regions.set(i, Region{});
+    for (RxQueue &rx : port.rx) {
+        rx.kill();
+        rx.set_up = false;
+    }
+
+    // By owner, not by queue: a caller may have been killed between claim and note.
+    for (std::uint32_t s = 0; s < RVIF_MAX_SOURCES; ++s) {
+        const Owner owner{core.owners[s].load()};
+        if (!owner.taken() || owner.port() != index)
+            continue;
+        core.live_sources.fetch_and(~bit(s));
+        port.tx[owner.queue()].source.store(no_source);
+        core.owners[s].store(owner.released().word());
+    }
+    for (TxQueue &tx : port.tx) {
+        tx.source.store(no_source);
+        tx.busy.store(0);
+    }
+    core.fdb().forget_port(index);
+    port.draining = false;
+    port.started.store(false);
+    port.control_busy.store(0);
+    core.open_ports.fetch_and(~bit(index));
+    return Error::none;
+}
+
+// ---------------------------------------------------------------------- regions
+
+Error Switch::region_add(PortId id, std::uint32_t index, std::uint64_t base, std::uint64_t len)
+{
+    Core &core = core_of(this);
+    if (number(id) >= RVIF_MAX_PORTS || index >= RVIF_MAX_REGIONS ||
+        !Region::representable(base, len))
+        return Error::arg;
+    Port &port = core.ports[number(id)];
+    if (!port.open.load() || port.regions.get(index).valid())
+        return Error::state;
+    port.regions.set(index, Region::of(base, len));
+    return Error::none;
+}
+
+Error Switch::region_remove(PortId id, std::uint32_t index)
+{
+    Core &core = core_of(this);
+    if (number(id) >= RVIF_MAX_PORTS || index >= RVIF_MAX_REGIONS)
+        return Error::arg;
+    Port &port = core.ports[number(id)];
+    if (!port.open.load() || !port.regions.get(index).valid())
+        return Error::state;
+    port.regions.set(index, Region{});
+    // A queue that is set up meanwhile fails to START: see RxQueue::state.
+    for (RxQueue &rx : port.rx) {
+        if (rx.lanes_index.load() == index || rx.buffers_index.load() == index)
+            rx.kill();
+    }
+    return Error::none;
+}
+
+// ------------------------------------------------------------------------- time
+
+void Switch::tick()
+{
+    Core &core = core_of(this);
+    const std::uint32_t now = core.stamp.load() % fdb_stamps + 1;
+    core.stamp.store(now);
+    core.fdb().age(now, core.age_limit);
+}
+
+void Switch::grace_begin(Grace &grace) const
+{
+    const Core &core = core_of(this);
+    for (std::uint32_t s = 0; s < RVIF_MAX_SOURCES; ++s) {
+        grace.owner[s] = 0;
+        const Owner owner{core.owners[s].load()};
+        if (!owner.taken())
+            continue;
+        const TxQueue &tx = core.ports[owner.port()].tx[owner.queue()];
+        // busy is exchanged before a call looks at regions and queues (all seq_cst): a call that
+        // we do not see here will see what was taken back.
+        if (tx.busy.load() == 0)
+            continue;
+        grace.calls[s] = tx.calls.load();
+        grace.owner[s] = owner.word();
+    }
+}
+
+bool Switch::grace_over(const Grace &grace) const
+{
+    const Core &core = core_of(this);
+    for (std::uint32_t s = 0; s < RVIF_MAX_SOURCES; ++s) {
+        if (grace.owner[s] == 0 || core.owners[s].load() != grace.owner[s])
+            continue;
+        const Owner owner{grace.owner[s]};
+        const TxQueue &tx = core.ports[owner.port()].tx[owner.queue()];
+        if (tx.busy.load() != 0 && tx.calls.load() == grace.calls[s])
+            return false;
+    }
+    return true;
+}
+
+// --------------------------------------------------------------------- read-out
+
+void Core::sum_received(std::uint32_t port, std::uint64_t (&out)[2 + receiver_reasons]) const
+{
+    for (std::uint64_t &sum : out)
+        sum = 0;
+    for (const auto &source : pairs) {
+        const PairCounters &pair = source[port];
+        out[0] += pair.frames.get();
+        out[1] += pair.bytes.get();
+        for (std::uint32_t r = 0; r < receiver_reasons; ++r)
+            out[2 + r] += pair.drops[r].get();
+    }
+}
+
+void Core::collect(std::uint32_t index, PortStats &out) const
+{
+    const Port &port = ports[index];
+    out = PortStats{};
+
+    std::uint64_t received[2 + receiver_reasons];
+    sum_received(index, received);
+    for (std::size_t i = 0; i < 2 + receiver_reasons; ++i)
+        received[i] -= port.received_before[i].load();
+    out.frames.rx_frames = received[0];
+    out.frames.rx_bytes = received[1];
+    for (std::uint32_t r = 0; r < receiver_reasons; ++r)
+        out.frames.drops[r] = received[2 + r];
+
+    out.frames.crossings = port.control_calls.load();
+    for (const TxQueue &tx : port.tx) {
+        out.frames.tx_frames += tx.counters.frames.get();
+        out.frames.tx_bytes += tx.counters.bytes.get();
+        out.frames.crossings += tx.calls.load();
+        out.copies += tx.counters.copies.get();
+        out.flooded += tx.counters.flooded.get();
+        for (std::uint32_t r = receiver_reasons; r < RVIF_DROP_REASONS; ++r)
+            out.frames.drops[r] += tx.counters.drops[r].get();
+    }
+}
+
+bool Switch::port_info(PortId id, PortInfo &info) const
+{
+    const Core &core = core_of(this);
+    if (number(id) >= RVIF_MAX_PORTS || !core.ports[number(id)].open.load())
+        return false;
+    const Port &port = core.ports[number(id)];
+    info = PortInfo{};
+    info.id = id;
+    for (std::size_t i = 0; i < label_size / 8; ++i) {
+        const std::uint64_t word = port.label[i].load();
+        __builtin_memcpy(info.label + 8 * i, &word, 8);
+    }
+    info.mac = port.mac.load();
+    info.started = port.started.load();
+    for (std::uint32_t q = 0; q < RVIF_MAX_QUEUES; ++q) {
+        info.rx_queues += port.rx[q].live() ? 1 : 0;
+        info.tx_queues += port.tx[q].source.load() != no_source ? 1 : 0;
+    }
+    for (std::uint32_t i = 0; i < RVIF_MAX_REGIONS; ++i)
+        info.regions |= port.regions.get(i).valid() ? 1u << i : 0;
+    return true;
+}
+
+bool Switch::port_stats(PortId id, PortStats &stats) const
+{
+    const Core &core = core_of(this);
+    if (number(id) >= RVIF_MAX_PORTS || !core.ports[number(id)].open.load())
+        return false;
+    core.collect(number(id), stats);
+    return true;
+}
+
+std::uint64_t Switch::ports() const { return core_of(this).open_ports.load(); }
+
+std::size_t Switch::fdb_read(std::size_t &cursor, FdbEntry *out, std::size_t max) const
+{
+    const Core &core = core_of(this);
+    const std::size_t n = core.fdb().read(cursor, core.stamp.load(), out, max);
+    if (n == 0)
+        cursor = 0;
+    return n;
+}
+
+} // namespace rvs
