@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Contexts: for each attachment on each vCPU one gate and one sub EPT, and the
+ * vCPU's EPTP list. Everything the CPU follows is built here, from the module's own
+ * pages; what a guest or a manager chose are immediates and leaf mappings only.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "elisa.h"
+#include "gate.h"
+
+static_assert(GATE_ENTRY_OFF == ELISA_ENTRY_OFF);
+static_assert(GATE_LANDING_OFF == ELISA_LANDING_OFF);
+static_assert(GATE_LIST_DELTA == ELISA_LIST_X - ELISA_GATE_X);
+static_assert(GATE_COUNTERS_DELTA == ELISA_COUNTERS_X - ELISA_GATE_X);
+static_assert(GATE_STACK_DELTA == ELISA_STACK_X + ELISA_STACK_SIZE - ELISA_GATE_X);
+
+static void patch(u8 *copy, const u8 *template, const u8 *at, u64 value, size_t size)
+{
+	memcpy(copy + (at - template), &value, size);
+}
+
+/* Moves a RIP-relative list access on to another entry; insn: opcode, ModRM, disp32. */
+static void patch_list_entry(u8 *copy, const u8 *insn, u32 index)
+{
+	u8 *disp = copy + (insn - elisa_gate_page) + 2;
+	s32 d;
+
+	memcpy(&d, disp, sizeof(d));
+	d += 8 * index;
+	memcpy(disp, &d, sizeof(d));
+}
+
+static u8 *gate_page(struct elisa_context *ctx, u32 slot, u64 default_eptp)
+{
+	u8 *page = elisa_page_alloc(&ctx->pages);
+
+	if (!page)
+		return NULL;
+	memcpy(page, elisa_gate_page, PAGE_SIZE);
+	patch_list_entry(page, elisa_gate_open, LIST_SUB(slot));
+	patch_list_entry(page, elisa_gate_close, LIST_SUB(slot));
+	patch(page, elisa_gate_page, elisa_gate_sub_index + 1, LIST_SUB(slot), 4);
+	ctx->reopen = page + (elisa_gate_reopen - elisa_gate_page) + 6;
+	*ctx->reopen = default_eptp;
+	return page;
+}
+
+static u8 *sub_page(struct elisa_context *ctx, struct kvm_vcpu *vcpu, u32 vcpu_nr)
+{
+	const struct elisa_attachment *att = ctx->attachment;
+	u64 call_end = ELISA_GATE_VA + (elisa_sub_call + 4 - elisa_sub_page);
+	u8 *page = elisa_page_alloc(&ctx->pages);
+
+	if (!page)
+		return NULL;
+	memcpy(page, elisa_sub_page, PAGE_SIZE);
+	patch(page, elisa_sub_page, elisa_sub_token, att->token, 8);
+	patch(page, elisa_sub_page, elisa_sub_arg, att->arg, 8);
+	patch(page, elisa_sub_page, elisa_sub_vcpu, vcpu_nr, 4);
+	patch(page, elisa_sub_page, elisa_sub_call,
+	      ELISA_OBJECT_VA + att->export->entry - call_end, 4);
+	patch(page, elisa_sub_page, elisa_sub_gate_index, LIST_GATE(att->slot), 4);
+	if (!(vcpu->arch.xcr0 & XFEATURE_MASK_YMM))
+		memcpy(page + (elisa_sub_scrub - elisa_sub_page), elisa_sub_scrub_sse,
+		       elisa_sub_scrub_sse_end - elisa_sub_scrub_sse);
+	return page;
+}
+
+static int build_gate(struct elisa_context *ctx, struct elisa_armed_vcpu *av)
+{
+	u64 *pdpt;
+	u8 *code;
+	int err;
+
+	err = elisa_ept_create(&ctx->pages, ELISA_EPT_GATE, &ctx->gate_eptp, &pdpt);
+	if (err)
+		return err;
+	code = gate_page(ctx, ctx->attachment->slot, av->hook.default_eptp);
+	if (!code)
+		return -ELISA_E_NOMEM;
+	err = elisa_ept_map(&ctx->pages, pdpt, ELISA_GATE_X, code, EPT_X);
+	if (!err)
+		err = elisa_ept_map(&ctx->pages, pdpt, ELISA_LIST_X, av->list, EPT_RW);
+	if (!err)
+		err = elisa_ept_map(&ctx->pages, pdpt, ELISA_GATE_PDPT_X, elisa_gate_pdpt, EPT_R);
+	return err;
+}
+
+static int build_sub(struct elisa_context *ctx, struct kvm_vcpu *vcpu, u32 vcpu_nr)
+{
+	struct elisa_export *export = ctx->attachment->export;
+	u64 *pdpt, off;
+	u8 *stub;
+	int err, i;
+
+	err = elisa_ept_create(&ctx->pages, ELISA_EPT_SUB, &ctx->sub_eptp, &pdpt);
+	if (err)
+		return err;
+	ctx->sub_pdpt = pdpt;
+	stub = sub_page(ctx, vcpu, vcpu_nr);
+	ctx->counters = elisa_page_alloc(&ctx->pages);
+	if (!stub || !ctx->counters)
+		return -ELISA_E_NOMEM;
+	err = elisa_ept_map(&ctx->pages, pdpt, ELISA_GATE_X, stub, EPT_X);
+	if (!err)
+		err = elisa_ept_map(&ctx->pages, pdpt, ELISA_COUNTERS_X, ctx->counters, EPT_RW);
+	if (!err)
+		err = elisa_ept_map(&ctx->pages, pdpt, ELISA_SUB_PDPT_X, elisa_sub_pdpt, EPT_R);
+	for (off = 0; !err && off < ELISA_STACK_SIZE; off += PAGE_SIZE) {
+		void *page = elisa_page_alloc(&ctx->pages);
+
+		err = page ? elisa_ept_map(&ctx->pages, pdpt, ELISA_STACK_X + off, page, EPT_RW) :
+			     -ELISA_E_NOMEM;
+	}
+	for (i = 0; i < ELISA_SLOT_GIGS; i++)
+		if (export->pdpte[i])
+			pdpt[i] = export->pdpte[i];
+	return err;
+}
+
+static int armed_create(struct kvm_vcpu *vcpu, struct elisa_armed_vcpu **out)
+{
+	struct elisa_armed_vcpu *av = kzalloc(sizeof(*av), GFP_KERNEL_ACCOUNT);
+
+	if (!av)
+		return -ELISA_E_NOMEM;
+	av->list = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!av->list) {
+		kfree(av);
+		return -ELISA_E_NOMEM;
+	}
+	elisa_stats.table_pages++;
+	/* Until elisa_vcpu_release(): VM_REMOVE does not wait for idle vCPUs. */
+	__module_get(THIS_MODULE);
+	av->vcpu = vcpu;
+	av->hook.default_eptp = elisa_kvm_eptp();
+	av->list[LIST_DEFAULT] = av->hook.default_eptp;
+	elisa_kvm_set(vcpu, &av->hook);
+	elisa_kvm_enable_vmfunc(vcpu, __pa(av->list));
+	*out = av;
+	return 0;
+}
+
+/* In the vCPU's thread, or when it never runs again. May be called with
+ * interrupts off. */
+void elisa_vcpu_release(struct elisa_armed_vcpu *av)
+{
+	elisa_kvm_set(av->vcpu, NULL);
+	free_page((unsigned long)av->list);
+	elisa_stats.table_pages--;
+	kfree(av);
+	module_put(THIS_MODULE);
+}
+
+static int may_arm(struct kvm_vcpu *vcpu, const struct elisa_landing *at)
+{
+	if (!elisa_kvm_capable(vcpu))
+		return -ELISA_E_HOST;
+	if (!(vcpu->arch.efer & EFER_LMA) || !at->cs.l || at->cs.dpl != 3 ||
+	    (vcpu->arch.hflags & HF_GUEST_MASK) || (vcpu->arch.cr4 & X86_CR4_LA57))
+		return -ELISA_E_MODE;
+	if (vcpu->arch.cr4 & X86_CR4_PCIDE)
+		return -ELISA_E_PCID;
+	return 0;
+}
+
+/* In the vCPU's thread. */
+int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp, u64 *vcpu_nr)
+{
+	struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
+	struct elisa_armed_vcpu *av = ev ? to_armed(ev) : NULL;
+	struct elisa_landing at = { .rip = ELISA_GATE_VA + ELISA_LANDING_OFF };
+	struct elisa_context *ctx;
+	int err;
+
+	if (att->state != ELISA_STATE_READY)
+		return -ELISA_E_STATE;
+	elisa_kvm_read_landing(vcpu, &at);
+	err = may_arm(vcpu, &at);
+	if (err)
+		return err;
+	if (!av) {
+		err = armed_create(vcpu, &av);
+		if (err)
+			return err;
+	}
+	/* Only what a 64-bit user process has: no TF, DF, NT, RF, AC. */
+	at.rflags = (at.rflags & X86_EFLAGS_IOPL) | X86_EFLAGS_IF | X86_EFLAGS_FIXED;
+	av->landing = at;
+	av->unused = false;
+
+	ctx = &av->context[att->slot];
+	if (ctx->attachment == att)
+		return -ELISA_E_EXIST;
+	if (ctx->attachment)
+		return -ELISA_E_STATE;
+
+	ctx->attachment = att;
+	ctx->dead = false;
+	ctx->abort_rsp = abort_rsp;
+	ctx->aborts = ctx->off_default_exits = ctx->return_traps = 0;
+	elisa_pages_init(&ctx->pages);
+	*vcpu_nr = att->vcpus;
+	err = build_gate(ctx, av);
+	if (!err)
+		err = build_sub(ctx, vcpu, att->vcpus);
+	if (err) {
+		elisa_pages_free(&ctx->pages);
+		ctx->attachment = NULL;
+		return err;
+	}
+	att->vcpus++;
+	list_add(&ctx->export_link, &att->export->contexts);
+	elisa_stats.contexts++;
+	WRITE_ONCE(av->list[LIST_SUB(att->slot)], ctx->sub_eptp & ~0xffull);
+	WRITE_ONCE(av->list[LIST_GATE(att->slot)], ctx->gate_eptp);
+	return 0;
+}
+
+/*
+ * Frees a context that no vCPU can be in any more. The list entries go first:
+ * the gate's only stores are low bytes, and nobody is in the gate.
+ */
+void elisa_context_end(struct elisa_armed_vcpu *av, unsigned int slot)
+{
+	struct elisa_context *ctx = &av->context[slot];
+	struct elisa_attachment *att = ctx->attachment;
+	unsigned int i;
+
+	WRITE_ONCE(av->list[LIST_SUB(slot)], 0);
+	att->crossings += READ_ONCE(ctx->counters[0]);
+	att->aborts += ctx->aborts;
+	att->off_default_exits += ctx->off_default_exits;
+	att->return_traps += ctx->return_traps;
+	elisa_stats.aborts += ctx->aborts;
+	elisa_stats.off_default_exits += ctx->off_default_exits;
+	elisa_stats.return_traps += ctx->return_traps;
+	list_del(&ctx->export_link);
+	elisa_stats.contexts--;
+	elisa_pages_free(&ctx->pages);
+	ctx->attachment = NULL;
+	ctx->sub_eptp = ctx->gate_eptp = 0;
+
+	for (i = 0; i < ELISA_SLOTS; i++)
+		if (av->context[i].attachment)
+			return;
+	WRITE_ONCE(av->unused, true);
+}
+
+void elisa_contexts_kill(struct elisa_attachment *att)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	bool any = false;
+
+	/* Nobody new gets in ... */
+	kvm_for_each_vcpu(i, vcpu, att->vm->kvm) {
+		struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
+		struct elisa_context *ctx = ev ? &to_armed(ev)->context[att->slot] : NULL;
+
+		if (!ctx || ctx->attachment != att)
+			continue;
+		WRITE_ONCE(to_armed(ev)->list[LIST_GATE(att->slot)], 0);
+		WRITE_ONCE(ctx->dead, true);
+		any = true;
+	}
+	if (!any)
+		return;
+	/* ... whoever is in comes out before it runs again ... */
+	elisa_invept_all();
+	/* ... and the pages are nobody's. */
+	kvm_for_each_vcpu(i, vcpu, att->vm->kvm) {
+		struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
+
+		if (ev && to_armed(ev)->context[att->slot].attachment == att) {
+			elisa_context_end(to_armed(ev), att->slot);
+			kvm_vcpu_kick(vcpu);
+		}
+	}
+	att->vcpus = 0;
+}
+
+/* From kvm-intel: this vCPU ends, before or after its VM did. */
+void elisa_context_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
+{
+	struct elisa_armed_vcpu *av = to_armed(ev);
+	unsigned int slot;
+
+	mutex_lock(&elisa_lock);
+	elisa_invept_all();
+	for (slot = 0; slot < ELISA_SLOTS; slot++)
+		if (av->context[slot].attachment) {
+			WRITE_ONCE(av->list[LIST_GATE(slot)], 0);
+			elisa_context_end(av, slot);
+		}
+	elisa_vcpu_release(av);
+	mutex_unlock(&elisa_lock);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * elisa.ko's own objects.
+ *
+ *   vm ----------- exports (manager) --- regions, events, shared sub-EPT tables
+ *    |                 |
+ *    +--- attachments (guest) --- one context per armed vCPU
+ *                                     gate EPT, sub EPT, stack, counters
+ *   vcpu (armed) --- EPTP list, up to ELISA_SLOTS contexts
+ *
+ * Locking: elisa_lock covers all of it but what the exit path touches. The exit
+ * path (exit.c) runs in the vCPU's own thread and uses only that vCPU's struct
+ * vcpu and its contexts; another thread that takes a context away sets
+ * context.dead, sends every CPU an IPI (INVEPT), and may then free its pages:
+ * before_entry() has seen the flag, or will see it before the guest runs.
+ */
+#ifndef ELISA_H
+#define ELISA_H
+
+#include <linux/kvm_host.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+
+#include "elisa_abi.h"
+#include "elisa_hooks.h"
+
+#define ELISA_SLOTS         4  /* attachments of one VM */
+#define ELISA_MAX_EXPORTS   8  /* of one VM */
+#define ELISA_MAX_REGIONS   16 /* of one attachment */
+#define ELISA_CHUNK         (2ull << 20)
+#define ELISA_CHUNK_PAGES   512
+#define ELISA_SLOT_GIGS     256
+
+struct elisa_vm {
+	struct list_head link;
+	struct kvm *kvm;
+	struct mm_struct *mm;
+	u64 id;
+	u32 role;
+	pid_t pid;
+	char label[ELISA_NAME_MAX];
+	struct list_head attachments;
+	struct list_head exports;
+	u32 export_count;
+	u32 slots;             /* bitmap of taken slots */
+	u64 pinned;            /* pages */
+	u64 aborts;            /* of contexts that are gone */
+	u64 crossings;
+};
+
+/* Guest pages held by the module, charged to the mm they were pinned through. */
+struct elisa_pins {
+	struct mm_struct *mm;
+	struct page **pages;   /* may have NULLs */
+	u64 count;             /* slots in pages */
+	u64 pinned;
+};
+
+/* Pages of the module's own: tables, stacks, sealed copies. */
+struct elisa_pages {
+	struct list_head list; /* by page->lru */
+};
+
+struct elisa_export {
+	struct list_head link; /* all exports */
+	struct list_head vm_link;
+	struct elisa_vm *owner;         /* NULL once its VM is gone */
+	char name[ELISA_NAME_MAX];
+	u64 handle;
+	u64 size;
+	u64 entry;
+	bool published;
+	bool dead;
+	struct list_head attachments;
+	struct list_head regions;       /* sorted by x */
+	struct list_head events;
+	u64 event_seq;
+	u32 next_number;
+	struct list_head contexts;
+	/* The part of the sub EPT that all contexts of the export share: one
+	 * EPT page directory per GiB of the slot, 0 where there is none. */
+	u64 pdpte[ELISA_SLOT_GIGS];
+	u64 scratch_pde;                /* 2 MiB of one scratch page */
+	struct elisa_pages tables;
+	struct elisa_pages sealed;
+	struct list_head object_pins;   /* struct elisa_object_part */
+};
+
+struct elisa_attachment {
+	struct list_head vm_link;
+	struct list_head export_link;
+	struct elisa_vm *vm;
+	struct elisa_export *export;
+	u64 handle;
+	u64 instance;
+	u64 token;
+	u64 arg;
+	u32 number;            /* names it to the manager */
+	u32 slot;              /* of the VM; fixes the list indexes */
+	enum elisa_state state;
+	u32 refusal;
+	u32 vcpus;             /* armed so far */
+	u32 region_count;
+	/* of contexts that are gone */
+	u64 crossings, aborts, off_default_exits, return_traps;
+};
+
+struct elisa_region {
+	struct list_head link;
+	u32 number;
+	u32 attachment;                 /* number */
+	struct elisa_attachment *owner; /* NULL once unmapped: waits for the manager */
+	u64 x, len;
+	enum elisa_state state;
+	u32 refusal;
+	struct elisa_pins pins;
+	struct elisa_pages tables;
+};
+
+/* One gate and one sub EPT context: an attachment on a vCPU. */
+struct elisa_context {
+	struct elisa_attachment *attachment; /* NULL: free */
+	struct list_head export_link;
+	bool dead;
+	u64 gate_eptp, sub_eptp;
+	u64 abort_rsp;
+	u64 *sub_pdpt;         /* EPT, [window] */
+	u64 *counters;         /* [0] crossings */
+	u8 *reopen;            /* immediate of the gate's last store */
+	struct elisa_pages pages;
+	u64 aborts, off_default_exits, return_traps;
+};
+
+struct elisa_armed_vcpu {
+	struct elisa_vcpu hook;
+	struct kvm_vcpu *vcpu;
+	u64 *list;                      /* the EPTP list */
+	struct elisa_context context[ELISA_SLOTS];
+	struct elisa_context *current_context; /* while off default */
+	bool in_gate;
+	bool trap;                      /* list[gate] of current_context is closed */
+	bool unused;                    /* no contexts left: release at next entry */
+	struct elisa_landing landing;
+	struct elisa_exit last_abort;
+	/* the budget: CPU time and crossing count when off-default was first seen */
+	u64 budget_since, budget_crossings;
+};
+
+#define LIST_DEFAULT          0
+#define LIST_GATE(slot)       (1 + 2 * (slot))
+#define LIST_SUB(slot)        (2 + 2 * (slot))
+
+extern struct mutex elisa_lock;
+extern struct list_head elisa_vms, elisa_exports;
+extern struct elisa_host_stats elisa_stats; /* counts kept as things change */
+extern u64 elisa_window_gpa;
+extern unsigned int elisa_budget_us;
+extern unsigned long elisa_max_pinned_pages;
+
+/* admin.c */
+int elisa_admin_init(void);
+void elisa_admin_exit(void);
+struct elisa_vm *elisa_vm_of(struct kvm *kvm);
+void elisa_vm_end(struct elisa_vm *vm);
+
+/* calls.c */
+bool elisa_doorbell(struct kvm_vcpu *vcpu);
+
+/* pages.c */
+void elisa_pages_init(struct elisa_pages *pages);
+void *elisa_page_alloc(struct elisa_pages *pages);
+void elisa_pages_free(struct elisa_pages *pages);
+
+/* pin.c */
+int elisa_pin(struct elisa_vm *vm, struct elisa_pins *pins, u64 first, u64 gpa, u64 npages);
+int elisa_pins_init(struct elisa_pins *pins, struct elisa_vm *vm, u64 npages);
+void elisa_unpin(struct elisa_pins *pins, struct elisa_vm *vm);
+
+/* ept.c */
+#define EPT_R   1ull
+#define EPT_W   2ull
+#define EPT_X   4ull
+#define EPT_RWX 7ull
+#define EPT_RW  (EPT_R | EPT_W)
+#define EPT_WB  (6ull << 3)
+#define EPT_PS  (1ull << 7)
+int elisa_ept_init(void);
+void elisa_ept_exit(void);
+enum elisa_ept_kind { ELISA_EPT_GATE, ELISA_EPT_SUB };
+int elisa_ept_create(struct elisa_pages *pages, enum elisa_ept_kind kind, u64 *eptp, u64 **pdpt);
+int elisa_ept_map(struct elisa_pages *pages, u64 *pdpt, u64 x, void *page, u64 prot);
+u64 *elisa_ept_pde(struct elisa_pages *pages, u64 *pdpte, u64 x);
+u64 elisa_ept_table(const void *page);
+void elisa_invept_all(void);
+
+/* guest_pt.c */
+int elisa_guest_pt_init(void);
+void elisa_guest_pt_exit(void);
+extern u64 *elisa_gate_root, *elisa_gate_pdpt, *elisa_sub_root, *elisa_sub_pdpt;
+
+/* export.c */
+int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *handle);
+int elisa_export_add(struct elisa_vm *vm, u64 handle, u64 offset, u64 gpa, u64 len, u64 kind);
+int elisa_export_publish(struct elisa_vm *vm, u64 handle, u64 entry);
+int elisa_export_destroy(struct elisa_vm *vm, u64 handle);
+struct elisa_export *elisa_export_of(struct elisa_vm *vm, u64 handle);
+struct elisa_export *elisa_export_named(const char *name);
+void elisa_export_orphan(struct elisa_export *export);
+void elisa_export_put_if_unused(struct elisa_export *export);
+u64 *elisa_export_pde(struct elisa_export *export, u64 x);
+
+/* events.c */
+int elisa_event_add(struct elisa_export *export, enum elisa_event kind, u32 attachment,
+		    u64 a, u64 b, u64 c);
+int elisa_event_poll(struct elisa_export *export, u64 out[6]);
+int elisa_event_reply(struct elisa_export *export, u64 seq, s64 verdict, u64 arg);
+void elisa_events_free(struct elisa_export *export);
+
+/* attach.c */
+int elisa_attach(struct elisa_vm *vm, const char *name, u64 instance, u64 *handle);
+struct elisa_attachment *elisa_attachment_of(struct elisa_vm *vm, u64 handle);
+void elisa_detach(struct elisa_attachment *att);
+void elisa_attachment_kill(struct elisa_attachment *att);
+
+/* region.c */
+int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number);
+int elisa_region_add(struct elisa_attachment *att, u64 number, u64 offset, u64 gpa, u64 len);
+int elisa_region_commit(struct elisa_attachment *att, u64 number);
+struct elisa_region *elisa_region_of(struct elisa_export *export, u32 attachment, u64 number);
+void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *att, u64 number);
+void elisa_region_release(struct elisa_export *export, u32 attachment, u64 number);
+#define ELISA_ALL_REGIONS (~0ull)
+
+/* context.c */
+int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp, u64 *vcpu_nr);
+void elisa_contexts_kill(struct elisa_attachment *att);
+void elisa_vcpu_release(struct elisa_armed_vcpu *av);
+void elisa_context_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+void elisa_context_end(struct elisa_armed_vcpu *av, unsigned int slot);
+
+/* exit.c */
+void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+void elisa_after_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+bool elisa_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+void elisa_defer_event(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+bool elisa_load_eptp(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev, u64 eptp);
+void elisa_reset(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+
+static inline struct elisa_armed_vcpu *to_armed(struct elisa_vcpu *ev)
+{
+	return container_of(ev, struct elisa_armed_vcpu, hook);
+}
+
+#endif

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Exports: an image (sealed copies) and memory (the manager's own pages), and the
+ * part of the sub EPT that every context of the export shares.
+ *
+ * An export outlives its manager: attached guests go on, nobody new gets in, and
+ * it is freed with its last attachment.
+ */
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "elisa.h"
+
+struct elisa_object_part {
+	struct list_head link;
+	struct elisa_pins pins;
+};
+
+struct elisa_export *elisa_export_of(struct elisa_vm *vm, u64 handle)
+{
+	struct elisa_export *export;
+
+	list_for_each_entry(export, &vm->exports, vm_link)
+		if (export->handle == handle)
+			return export;
+	return NULL;
+}
+
+struct elisa_export *elisa_export_named(const char *name)
+{
+	struct elisa_export *export;
+
+	list_for_each_entry(export, &elisa_exports, link)
+		if (export->owner && !export->dead && !strcmp(export->name, name))
+			return export;
+	return NULL;
+}
+
+/* The entry of the 2 MiB at x in the shared part. New directories reach the
+ * contexts that exist already. */
+u64 *elisa_export_pde(struct elisa_export *export, u64 x)
+{
+	u64 *pdpte = &export->pdpte[x >> 30];
+	bool was_empty = !*pdpte;
+	u64 *pde = elisa_ept_pde(&export->tables, pdpte, x);
+	struct elisa_context *ctx;
+
+	if (pde && was_empty)
+		list_for_each_entry(ctx, &export->contexts, export_link)
+			WRITE_ONCE(ctx->sub_pdpt[x >> 30], *pdpte);
+	return pde;
+}
+
+static int scratch_create(struct elisa_export *export)
+{
+	void *page = elisa_page_alloc(&export->tables);
+	u64 *pt = elisa_page_alloc(&export->tables);
+	int i;
+
+	if (!page || !pt)
+		return -ELISA_E_NOMEM;
+	for (i = 0; i < 512; i++)
+		pt[i] = __pa(page) | EPT_WB | EPT_RW;
+	export->scratch_pde = elisa_ept_table(pt);
+	return 0;
+}
+
+static void export_free(struct elisa_export *export)
+{
+	struct elisa_object_part *part, *next;
+
+	elisa_region_release(export, 0, ELISA_ALL_REGIONS);
+	elisa_events_free(export);
+	elisa_invept_all();
+	elisa_pages_free(&export->tables);
+	elisa_pages_free(&export->sealed);
+	list_for_each_entry_safe(part, next, &export->object_pins, link) {
+		elisa_unpin(&part->pins, export->owner);
+		kfree(part);
+	}
+	list_del(&export->link);
+	elisa_stats.exports--;
+	kvfree(export);
+}
+
+void elisa_export_put_if_unused(struct elisa_export *export)
+{
+	if (!export->owner && list_empty(&export->attachments))
+		export_free(export);
+}
+
+/* Its manager is gone. */
+void elisa_export_orphan(struct elisa_export *export)
+{
+	list_del(&export->vm_link);
+	export->owner = NULL;
+	elisa_export_put_if_unused(export);
+}
+
+int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *handle)
+{
+	struct elisa_export *export;
+
+	if (!name[0] || !size || size > ELISA_OBJECT_MAX || (size & (PAGE_SIZE - 1)))
+		return -ELISA_E_INVAL;
+	if (elisa_export_named(name))
+		return -ELISA_E_EXIST;
+	if (vm->export_count >= ELISA_MAX_EXPORTS)
+		return -ELISA_E_QUOTA;
+
+	export = kvzalloc(sizeof(*export), GFP_KERNEL_ACCOUNT);
+	if (!export)
+		return -ELISA_E_NOMEM;
+	strscpy(export->name, name, sizeof(export->name));
+	export->owner = vm;
+	export->handle = get_random_u64();
+	export->size = size;
+	export->next_number = 1;
+	INIT_LIST_HEAD(&export->attachments);
+	INIT_LIST_HEAD(&export->regions);
+	INIT_LIST_HEAD(&export->events);
+	INIT_LIST_HEAD(&export->contexts);
+	INIT_LIST_HEAD(&export->object_pins);
+	elisa_pages_init(&export->tables);
+	elisa_pages_init(&export->sealed);
+	list_add(&export->link, &elisa_exports);
+	list_add(&export->vm_link, &vm->exports);
+	elisa_stats.exports++;
+	vm->export_count++;
+
+	if (scratch_create(export)) {
+		elisa_export_destroy(vm, export->handle);
+		return -ELISA_E_NOMEM;
+	}
+	*handle = export->handle;
+	return 0;
+}
+
+static int map_page(struct elisa_export *export, u64 x, const void *page, u64 prot)
+{
+	u64 *pde = elisa_export_pde(export, x);
+	u64 *pt;
+
+	if (!pde)
+		return -ELISA_E_NOMEM;
+	if (!*pde) {
+		pt = elisa_page_alloc(&export->tables);
+		if (!pt)
+			return -ELISA_E_NOMEM;
+		WRITE_ONCE(*pde, elisa_ept_table(pt));
+	}
+	pt = __va(*pde & PAGE_MASK);
+	pt += x >> PAGE_SHIFT & 511;
+	if (*pt)
+		return -ELISA_E_OVERLAP;
+	WRITE_ONCE(*pt, __pa(page) | EPT_WB | prot);
+	return 0;
+}
+
+static int add_sealed(struct elisa_export *export, u64 x, u64 gpa, u64 len, u64 prot)
+{
+	u64 done;
+
+	for (done = 0; done < len; done += PAGE_SIZE) {
+		void *page = elisa_page_alloc(&export->sealed);
+		int err;
+
+		if (!page)
+			return -ELISA_E_NOMEM;
+		if (kvm_read_guest(export->owner->kvm, gpa + done, page, PAGE_SIZE))
+			return -ELISA_E_MEMORY;
+		err = map_page(export, x + done, page, prot);
+		if (err)
+			return err;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int add_data(struct elisa_export *export, u64 x, u64 gpa, u64 len)
+{
+	struct elisa_object_part *part = kzalloc(sizeof(*part), GFP_KERNEL_ACCOUNT);
+	u64 i, npages = len >> PAGE_SHIFT;
+	int err;
+
+	if (!part)
+		return -ELISA_E_NOMEM;
+	err = elisa_pins_init(&part->pins, export->owner, npages);
+	if (err) {
+		kfree(part);
+		return err;
+	}
+	list_add(&part->link, &export->object_pins);
+	err = elisa_pin(export->owner, &part->pins, 0, gpa, npages);
+	for (i = 0; !err && i < npages; i++)
+		err = map_page(export, x + (i << PAGE_SHIFT),
+			       page_address(part->pins.pages[i]), EPT_RW);
+	/* On error some pages stay pinned and mapped, until the export goes. */
+	return err;
+}
+
+int elisa_export_add(struct elisa_vm *vm, u64 handle, u64 offset, u64 gpa, u64 len, u64 kind)
+{
+	struct elisa_export *export = elisa_export_of(vm, handle);
+
+	if (!export)
+		return -ELISA_E_NOENT;
+	if (export->published)
+		return -ELISA_E_STATE;
+	if (!len || ((offset | gpa | len) & (PAGE_SIZE - 1)) ||
+	    offset >= export->size || len > export->size - offset || gpa + len < gpa)
+		return -ELISA_E_INVAL;
+
+	switch (kind) {
+	case ELISA_MAP_TEXT:
+		return add_sealed(export, ELISA_OBJECT_X + offset, gpa, len, EPT_R | EPT_X);
+	case ELISA_MAP_RODATA:
+		return add_sealed(export, ELISA_OBJECT_X + offset, gpa, len, EPT_R);
+	case ELISA_MAP_DATA:
+		return add_data(export, ELISA_OBJECT_X + offset, gpa, len);
+	default:
+		return -ELISA_E_INVAL;
+	}
+}
+
+int elisa_export_publish(struct elisa_vm *vm, u64 handle, u64 entry)
+{
+	struct elisa_export *export = elisa_export_of(vm, handle);
+
+	if (!export)
+		return -ELISA_E_NOENT;
+	/* The stub calls it with a 32-bit displacement. */
+	if (entry >= export->size || entry >= 1ull << 30)
+		return -ELISA_E_INVAL;
+	if (export->published)
+		return -ELISA_E_STATE;
+	export->entry = entry;
+	export->published = true;
+	return 0;
+}
+
+int elisa_export_destroy(struct elisa_vm *vm, u64 handle)
+{
+	struct elisa_export *export = elisa_export_of(vm, handle);
+	struct elisa_attachment *att;
+
+	if (!export)
+		return -ELISA_E_NOENT;
+	export->dead = true;
+	vm->export_count--;
+	list_for_each_entry(att, &export->attachments, export_link)
+		elisa_attachment_kill(att);
+	elisa_export_orphan(export);
+	return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The gate page and the sub stub: templates, copied and patched per context.
+ * Both are mapped at GATE_VA, each in its own EPT context and execute-only, as is
+ * the driver's entry page in the default context:
+ *
+ *   offset       default            gate                 sub
+ *   ENTRY-3      vmfunc(gate)
+ *   ENTRY                           close default
+ *                                   open sub
+ *                                   check, vmfunc(sub)
+ *   entry_end                                            token, stack, image,
+ *                                                        scrub, vmfunc(gate)
+ *   exit                            close sub
+ *                                   reopen default
+ *                                   vmfunc(default)
+ *   LANDING      landing
+ *
+ * A guest can enter the gate at any of its 4096 offsets, with any registers
+ * (I2). So no instruction here trusts one: every store is an immediate at a fixed
+ * place, and everything that is not an instruction is ICEBP, whose #DB KVM always
+ * intercepts. The check that the default entry is closed comes after the store
+ * that opens the sub entry: whoever jumps past the close cannot pass it.
+ */
+#include "gate.h"
+
+#define VMFUNC .byte 0x0f, 0x01, 0xd4
+#define ICEBP  0xf1
+
+	.section .rodata, "a"
+
+	.globl elisa_sub_scrub_sse
+elisa_sub_scrub_sse:
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	pxor	%xmm\n, %xmm\n
+	.endr
+	.globl elisa_sub_scrub_sse_end
+elisa_sub_scrub_sse_end:
+
+	.balign 4096
+	.globl elisa_gate_page
+elisa_gate_page:
+.Lgate:
+#define LIST (.Lgate + GATE_LIST_DELTA)(%rip)
+
+	.org .Lgate + GATE_ENTRY_OFF, ICEBP
+	movb	$0, LIST		/* list[default] */
+	.globl elisa_gate_open
+elisa_gate_open:
+	movb	$GATE_EPTP_LOW, LIST	/* list[sub]; displacement patched */
+	cmpb	$0, LIST
+	jne	.Lgate_end - 1
+	.globl elisa_gate_sub_index
+elisa_gate_sub_index:
+	mov	$0, %ecx
+	cld
+	VMFUNC
+	.globl elisa_gate_entry_end
+elisa_gate_entry_end:
+
+	/* Ends at LANDING: 7 + 7 + 2 + 3 bytes. */
+	.org .Lgate + GATE_LANDING_OFF - 19, ICEBP
+	.globl elisa_gate_exit
+elisa_gate_exit:
+	.globl elisa_gate_close
+elisa_gate_close:
+	movb	$0, LIST		/* list[sub]; displacement patched */
+	.globl elisa_gate_reopen
+elisa_gate_reopen:
+	movb	$0, LIST		/* list[default]; immediate patched */
+	xor	%ecx, %ecx
+	VMFUNC
+	.org .Lgate + GATE_LANDING_OFF, ICEBP
+
+	.org .Lgate + 4096, ICEBP
+.Lgate_end:
+
+	.balign 4096
+	.globl elisa_sub_page
+elisa_sub_page:
+.Lsub:
+#define SAVED_RSP (.Lsub + GATE_STACK_DELTA - 16)(%rip)
+
+	.org .Lsub + (elisa_gate_entry_end - elisa_gate_page), ICEBP
+	lfence
+	movabs	$0x1122334455667788, %rcx
+	.globl elisa_sub_token
+	.set elisa_sub_token, . - 8
+	cmp	%rcx, %r10
+	jne	.Lbad_token
+	mov	%rsp, SAVED_RSP
+	lea	SAVED_RSP, %rsp
+	incq	(.Lsub + GATE_COUNTERS_DELTA)(%rip)
+	movabs	$0x1122334455667788, %rdi
+	.globl elisa_sub_arg
+	.set elisa_sub_arg, . - 8
+	mov	$0, %ecx
+	.globl elisa_sub_vcpu
+	.set elisa_sub_vcpu, . - 4
+	.byte	0xe8			/* call the image's entry */
+	.long	0
+	.globl elisa_sub_call
+	.set elisa_sub_call, . - 4
+	mov	%rax, %rdx
+	.globl elisa_sub_scrub
+elisa_sub_scrub:
+	vzeroall
+	jmp	elisa_sub_scrub_end
+	.org elisa_sub_scrub + (elisa_sub_scrub_sse_end - elisa_sub_scrub_sse), ICEBP
+	.globl elisa_sub_scrub_end
+elisa_sub_scrub_end:
+	xor	%esi, %esi
+	xor	%edi, %edi
+	xor	%r8d, %r8d
+	xor	%r9d, %r9d
+	xor	%r10d, %r10d
+	xor	%r11d, %r11d
+	pop	%rsp
+.Lout:
+	mov	$0, %ecx
+	.globl elisa_sub_gate_index
+	.set elisa_sub_gate_index, . - 4
+	xor	%eax, %eax
+	jmp	elisa_sub_vmfunc
+.Lbad_token:
+	movabs	$0x8000000000000001, %rdx	/* ELISA_RESULT_BAD_TOKEN */
+	jmp	.Lout
+
+	.org .Lsub + (elisa_gate_exit - elisa_gate_page) - 3, ICEBP
+	.globl elisa_sub_vmfunc
+elisa_sub_vmfunc:
+	VMFUNC
+	.org .Lsub + 4096, ICEBP
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* elisa.ko: EPT contexts that a guest enters without a VM exit. */
+#include <linux/module.h>
+
+#include "elisa.h"
+
+DEFINE_MUTEX(elisa_lock);
+LIST_HEAD(elisa_vms);
+LIST_HEAD(elisa_exports);
+struct elisa_host_stats elisa_stats;
+u64 elisa_window_gpa;
+
+unsigned int elisa_budget_us = 50000;
+module_param_named(budget_us, elisa_budget_us, uint, 0644);
+MODULE_PARM_DESC(budget_us, "CPU time a crossing may take before it is aborted");
+
+unsigned long elisa_max_pinned_pages = 4ul << (30 - PAGE_SHIFT);
+module_param_named(max_pinned_pages, elisa_max_pinned_pages, ulong, 0644);
+MODULE_PARM_DESC(max_pinned_pages, "guest pages that one VM may have pinned");
+
+static void vm_destroy(struct kvm *kvm)
+{
+	struct elisa_vm *vm;
+
+	mutex_lock(&elisa_lock);
+	vm = elisa_vm_of(kvm);
+	if (vm)
+		elisa_vm_end(vm);
+	mutex_unlock(&elisa_lock);
+}
+
+static const struct elisa_ops ops = {
+	.doorbell = elisa_doorbell,
+	.before_entry = elisa_before_entry,
+	.after_exit = elisa_after_exit,
+	.exit = elisa_exit,
+	.defer_event = elisa_defer_event,
+	.load_eptp = elisa_load_eptp,
+	.reset = elisa_reset,
+	.vcpu_free = elisa_context_vcpu_free,
+	.vm_destroy = vm_destroy,
+};
+
+static int __init elisa_init(void)
+{
+	int err;
+
+	/* The top half of the guest-physical space that a 4-level EPT covers. */
+	elisa_window_gpa = 1ull << (min_t(u32, boot_cpu_data.x86_phys_bits, 48) - 1);
+
+	err = elisa_guest_pt_init();
+	if (err)
+		return err;
+	err = elisa_ept_init();
+	if (err)
+		goto guest_pt;
+	err = elisa_admin_init();
+	if (err)
+		goto ept;
+	err = elisa_kvm_register(&ops);
+	if (err)
+		goto admin;
+	return 0;
+
+admin:
+	elisa_admin_exit();
+ept:
+	elisa_ept_exit();
+guest_pt:
+	elisa_guest_pt_exit();
+	return err;
+}
+
+static void __exit elisa_exit_module(void)
+{
+	elisa_kvm_unregister();
+	elisa_admin_exit();
+	elisa_ept_exit();
+	elisa_guest_pt_exit();
+}
+
+module_init(elisa_init);
+module_exit(elisa_exit_module);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("ELISA: exit-less, isolated sharing of memory among VMs");

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Regions: memory of a guest that the image may reach, at one place in the window
+ * for everybody attached to the export.
+ *
+ * When a region goes, its addresses lead to a scratch page at once, so that its
+ * pages can be unpinned while others' crossings, which may be in the middle of a
+ * copy, go on undisturbed. They become a hole, and may be given out again, when the
+ * manager has answered the event and its image no longer uses them.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "elisa.h"
+
+struct elisa_region *elisa_region_of(struct elisa_export *export, u32 attachment, u64 number)
+{
+	struct elisa_region *region;
+
+	list_for_each_entry(region, &export->regions, link)
+		if (region->attachment == attachment && region->number == number)
+			return region;
+	return NULL;
+}
+
+static struct elisa_region *live_region(struct elisa_attachment *att, u64 number)
+{
+	struct elisa_region *region = elisa_region_of(att->export, att->number, number);
+
+	return region && region->owner ? region : NULL;
+}
+
+/* First fit; leaves *at where the region belongs in the sorted list. */
+static u64 find_space(struct elisa_export *export, u64 len, struct list_head **at)
+{
+	u64 x = ELISA_WINDOW_X;
+	struct elisa_region *region;
+
+	*at = &export->regions;
+	list_for_each_entry(region, &export->regions, link) {
+		/* A chunk between regions stays a hole. */
+		if (region->x >= x + len + ELISA_CHUNK) {
+			*at = &region->link;
+			return x;
+		}
+		x = region->x + region->len + ELISA_CHUNK;
+	}
+	return x < ELISA_SLOT_SIZE && len <= ELISA_SLOT_SIZE - x ? x : 0;
+}
+
+int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
+{
+	struct elisa_export *export = att->export;
+	struct elisa_region *region;
+	struct list_head *at;
+	u64 x;
+	int err;
+
+	if (att->state != ELISA_STATE_READY)
+		return -ELISA_E_STATE;
+	if (!len || (len & (ELISA_CHUNK - 1)) || len > ELISA_WINDOW_SIZE)
+		return -ELISA_E_INVAL;
+	if (att->region_count >= ELISA_MAX_REGIONS ||
+	    len >> PAGE_SHIFT > elisa_max_pinned_pages)
+		return -ELISA_E_QUOTA;
+	x = find_space(export, len, &at);
+	if (!x)
+		return -ELISA_E_QUOTA;
+
+	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+	if (!region)
+		return -ELISA_E_NOMEM;
+	err = elisa_pins_init(&region->pins, att->vm, len >> PAGE_SHIFT);
+	if (err) {
+		kfree(region);
+		return err;
+	}
+	elisa_pages_init(&region->tables);
+	region->owner = att;
+	region->attachment = att->number;
+	region->x = x;
+	region->len = len;
+	region->state = ELISA_STATE_DEAD; /* until COMMIT */
+	while (elisa_region_of(export, att->number, region->number))
+		region->number++;
+	list_add_tail(&region->link, at);
+	att->region_count++;
+	elisa_stats.regions++;
+	*number = region->number;
+	return 0;
+}
+
+/* Maps one 2 MiB chunk whose pages are pinned. */
+static int map_chunk(struct elisa_export *export, struct elisa_region *region, u64 chunk)
+{
+	struct page **pages = region->pins.pages + chunk * ELISA_CHUNK_PAGES;
+	u64 *pde = elisa_export_pde(export, region->x + chunk * ELISA_CHUNK);
+	u64 first = page_to_phys(pages[0]);
+	bool contiguous = IS_ALIGNED(first, ELISA_CHUNK);
+	u64 *pt;
+	int i;
+
+	if (!pde)
+		return -ELISA_E_NOMEM;
+	for (i = 1; contiguous && i < ELISA_CHUNK_PAGES; i++)
+		contiguous = page_to_phys(pages[i]) == first + ((u64)i << PAGE_SHIFT);
+	if (contiguous) {
+		WRITE_ONCE(*pde, first | EPT_WB | EPT_PS | EPT_RW);
+		return 0;
+	}
+	pt = elisa_page_alloc(&region->tables);
+	if (!pt)
+		return -ELISA_E_NOMEM;
+	for (i = 0; i < ELISA_CHUNK_PAGES; i++)
+		pt[i] = page_to_phys(pages[i]) | EPT_WB | EPT_RW;
+	WRITE_ONCE(*pde, elisa_ept_table(pt));
+	return 0;
+}
+
+int elisa_region_add(struct elisa_attachment *att, u64 number, u64 offset, u64 gpa, u64 len)
+{
+	struct elisa_region *region = live_region(att, number);
+	u64 chunk;
+	int err;
+
+	if (!region)
+		return -ELISA_E_NOENT;
+	if (region->state != ELISA_STATE_DEAD)
+		return -ELISA_E_STATE;
+	if (!len || ((offset | gpa | len) & (ELISA_CHUNK - 1)) ||
+	    offset >= region->len || len > region->len - offset || gpa + len < gpa)
+		return -ELISA_E_INVAL;
+
+	for (chunk = offset / ELISA_CHUNK; len; chunk++, gpa += ELISA_CHUNK, len -= ELISA_CHUNK) {
+		err = elisa_pin(att->vm, &region->pins, chunk * ELISA_CHUNK_PAGES, gpa,
+				ELISA_CHUNK_PAGES);
+		if (!err)
+			err = map_chunk(att->export, region, chunk);
+		if (err)
+			return err; /* what is pinned goes with the region */
+	}
+	return 0;
+}
+
+int elisa_region_commit(struct elisa_attachment *att, u64 number)
+{
+	struct elisa_region *region = live_region(att, number);
+	u64 i;
+	int err;
+
+	if (!region)
+		return -ELISA_E_NOENT;
+	if (region->state != ELISA_STATE_DEAD || !att->export->owner)
+		return -ELISA_E_STATE;
+	/* The image may use all of it, so all of it must be there. */
+	for (i = 0; i < region->len / ELISA_CHUNK; i++)
+		if (!region->pins.pages[i * ELISA_CHUNK_PAGES])
+			return -ELISA_E_MEMORY;
+	err = elisa_event_add(att->export, ELISA_EVENT_REGION_ADD, att->number, number,
+			      ELISA_SLOT_BASE + region->x, region->len);
+	if (!err)
+		region->state = ELISA_STATE_PENDING;
+	return err;
+}
+
+static bool selects(u64 number, const struct elisa_region *region)
+{
+	return number == ELISA_ALL_REGIONS || number == region->number;
+}
+
+/* Takes a region, or all of att's, away from the guest: to scratch, and unpinned. */
+void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *att, u64 number)
+{
+	struct elisa_region *region;
+	bool any = false;
+	u64 off;
+
+	list_for_each_entry(region, &export->regions, link) {
+		if (region->owner != att || !selects(number, region))
+			continue;
+		any = true;
+		for (off = 0; off < region->len; off += ELISA_CHUNK) {
+			u64 *pde = elisa_export_pde(export, region->x + off);
+
+			if (pde && *pde)
+				WRITE_ONCE(*pde, export->scratch_pde);
+		}
+	}
+	if (!any)
+		return;
+	elisa_invept_all();
+	list_for_each_entry(region, &export->regions, link) {
+		if (region->owner != att || !selects(number, region))
+			continue;
+		elisa_unpin(&region->pins, att->vm);
+		elisa_pages_free(&region->tables);
+		region->owner = NULL;
+		region->state = ELISA_STATE_DEAD;
+		att->region_count--;
+	}
+}
+
+/* The image no longer uses them: from scratch to hole. attachment is ignored by
+ * an export that ends. */
+void elisa_region_release(struct elisa_export *export, u32 attachment, u64 number)
+{
+	struct elisa_region *region, *next;
+	bool any = false;
+	u64 off;
+
+	list_for_each_entry_safe(region, next, &export->regions, link) {
+		if (region->owner || (attachment && region->attachment != attachment) ||
+		    !selects(number, region))
+			continue;
+		for (off = 0; off < region->len; off += ELISA_CHUNK) {
+			u64 *pde = elisa_export_pde(export, region->x + off);
+
+			if (pde)
+				WRITE_ONCE(*pde, 0);
+		}
+		list_del(&region->link);
+		kfree(region);
+		elisa_stats.regions--;
+		any = true;
+	}
+	if (any)
+		elisa_invept_all();
+}
