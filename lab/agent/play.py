@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from host import Host, HostError
-from vm import Vm
+from vm import Process, Vm
 
 
 class StepFailed(Exception):
@@ -27,7 +27,10 @@ class Stage:
         self.scenario = scenario
         self.host = host
         self.events = events
-        self.vms = {spec["name"]: Vm(spec, host, events, scratch) for spec in scenario["vm"]}
+        self.vms = {
+            spec["name"]: (Process if spec["machine"] == "process" else Vm)(spec, host, events, scratch)
+            for spec in scenario["vm"]
+        }
         self.started: list[Vm] = []
         self.runs: list[dict] = []
         self.trouble: list[str] = []

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import emulated, kernels, local, scenario
+from . import emulated, figures, kernels, local, scenario
 from .log import LabError, say
 from .report import Report
 
@@ -31,13 +31,8 @@ def _modules(build: Path, host_kernel: str) -> Path | None:
     return folder if (folder / "elisa.ko").exists() else None
 
 
-def run(arguments: argparse.Namespace) -> int:
-    names = list(arguments.scenario)
-    if arguments.suite:
-        names += scenario.names(arguments.suite)
-    if not names:
-        raise LabError("no scenario: name one, or a --suite")
-    scenarios = [scenario.load(name) for name in names]
+def _play(scenarios: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Play scenarios on the machine that was asked for; their results by name."""
     build: Path = arguments.build
     modules = _modules(build, arguments.host_kernel)
     wanting = [s["name"] for s in scenarios if s["modules"] == "elisa"]
@@ -54,13 +49,56 @@ def run(arguments: argparse.Namespace) -> int:
             emulated.run_all(scenarios, build, arguments.host_kernel, modules, report, _bound)
     finally:
         report.close()
-        if arguments.json:
-            arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            arguments.json.write_text(json.dumps(report.results, indent=1) + "\n")
-    failed = [s["name"] for s in scenarios if not report.results.get(s["name"], {}).get("ok")]
+    return report.results
+
+
+def _write_json(path: Path | None, value: object) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    names = list(arguments.scenario)
+    if arguments.suite:
+        names += scenario.names(arguments.suite)
+    if not names:
+        raise LabError("no scenario: name one, or a --suite")
+    scenarios = [scenario.load(name) for name in names]
+    results = _play(scenarios, arguments)
+    _write_json(arguments.json, results)
+    failed = [s["name"] for s in scenarios if not results.get(s["name"], {}).get("ok")]
     say(f"{len(scenarios) - len(failed)} of {len(scenarios)} scenarios passed"
         + (f"; failed: {', '.join(failed)}" if failed else ""))
     return 1 if failed and not arguments.verdicts_later else 0
+
+
+def _play_one(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    result = _play([scenario.load(name)], arguments)[name]
+    if not result["ok"]:
+        raise LabError(f"{name} failed (see above); logs: {arguments.logs or arguments.build / 'logs/lab'}/{name}")
+    return result
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    name = "demo" if arguments.backend == "elisa" else "demo-direct"
+    if arguments.backend == "direct":
+        arguments.machine = "local"
+    shown = "this machine" if arguments.machine == "local" else "an emulated Intel host (Bochs)"
+    found = figures.demo(_play_one(name, arguments), arguments.backend, shown)
+    _write_json(arguments.json, found)
+    print(figures.demo_table(found))
+    problems = figures.demo_problems(found)
+    for problem in problems:
+        say(f"demo: {problem}")
+    return 1 if problems else 0
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    found = figures.roundtrip(_play_one(arguments.name, arguments))
+    _write_json(arguments.json, found)
+    print(figures.roundtrip_table(found))
+    return 0
 
 
 def verdict(arguments: argparse.Namespace) -> int:
@@ -107,13 +145,18 @@ def main() -> int:
     runs.add_argument("--suite", choices=("test", "demo", "bench", "hand"), help="all scenarios of this suite")
     runs.add_argument("--verdicts-later", action="store_true",
                       help="exit 0 if every scenario was played, however it went; `verdict` tells")
-    runs.add_argument("--json", type=Path, help="write the results here")
-    runs.add_argument("--logs", type=Path, help="folder for logs (default: build/logs/lab)")
-    runs.add_argument("--verbose", "-v", action="store_true", help="show what VMs, host and kernel say, live")
-    runs.add_argument("--machine", choices=("lab", "local"), default="lab", help="emulated host, or this machine")
+    demos = verbs.add_parser("demo", help="frames between two guests through the switch")
+    demos.add_argument("--backend", choices=("elisa", "direct"), default="elisa")
+    benches = verbs.add_parser("bench", help="run a bench")
+    benches.add_argument("name", choices=("roundtrip",))
+    for verb in (runs, demos, benches):
+        verb.add_argument("--json", type=Path, help="write the results here")
+        verb.add_argument("--logs", type=Path, help="folder for logs (default: build/logs/lab)")
+        verb.add_argument("--verbose", "-v", action="store_true", help="show what VMs, host and kernel say, live")
+        verb.add_argument("--machine", choices=("lab", "local"), default="lab", help="emulated host, or this machine")
     shells = verbs.add_parser("shell", help="a shell on the emulated host")
     pathss = verbs.add_parser("paths", help="build tree and source of the host kernel, building them if need be")
-    for verb in (runs, shells, pathss):
+    for verb in (runs, demos, benches, shells, pathss):
         verb.add_argument("--host-kernel", choices=("tiny", "debian"), default="tiny")
     verdicts = verbs.add_parser("verdict", help="how a scenario of an earlier run went")
     verdicts.add_argument("scenario")
@@ -123,7 +166,8 @@ def main() -> int:
     # A terminated lab must clean up as an interrupted one does.
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        verb = {"run": run, "shell": shell, "paths": paths, "list": listing, "verdict": verdict}[arguments.verb]
+        verb = {"run": run, "demo": demo, "bench": bench, "shell": shell, "paths": paths, "list": listing,
+                "verdict": verdict}[arguments.verb]
         return verb(arguments)
     except LabError as error:
         say(f"error: {error}")

@@ -40,10 +40,10 @@ def _msr(number: int) -> int | None:
         os.close(fd)
 
 
-def missing(jobs_vms: bool, needs_elisa: bool) -> list[str]:
+def missing(needs_vms: bool, needs_elisa: bool) -> list[str]:
     """What this machine lacks for a job with these needs, each with what to do about it."""
     lacks: list[str] = []
-    if not jobs_vms:
+    if not needs_vms:
         return lacks
     if os.geteuid() != 0:
         lacks.append("root: VMs are registered through /dev/elisa (mode 0600)")
@@ -87,7 +87,8 @@ class _EventFile:
 
 def run(job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
     scenarios = job["scenarios"]
-    lacks = missing(any(s["vm"] for s in scenarios), any(s["modules"] == "elisa" and s["vm"] for s in scenarios))
+    with_vms = [s for s in scenarios if any(vm["machine"] != "process" for vm in s["vm"])]
+    lacks = missing(bool(with_vms), any(s["modules"] == "elisa" for s in with_vms))
     if lacks:
         raise LabError("this machine cannot run these scenarios itself; missing:\n"
                        + "\n".join(f"  - {item}" for item in lacks)
@@ -102,7 +103,7 @@ def run(job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
 def _run_in(folder: Path, job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
     payload, events_path = folder / "payload", folder / "events"
     payload.mkdir()
-    kinds = {vm["image"] for scenario in job["scenarios"] for vm in scenario["vm"]}
+    kinds = {vm["image"] for scenario in job["scenarios"] for vm in scenario["vm"] if vm["machine"] != "process"}
     guest_kernel = kernels.guest_kernel() if kinds else None
     images.stage(payload, images.Binaries(build), guest_kernel, None, None,
                  {**job, "events": str(events_path), "loads_modules": False}, kinds)
