@@ -136,6 +136,13 @@ def paths(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _interrupted(*_: object) -> None:
+    """The first Ctrl-C (or kill) cleans up; a second one must not interrupt that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="elisa lab", description="Scenarios with real VMs on an emulated Intel host.")
     parser.add_argument("--build", type=Path, default=_ROOT / "build", help="build folder (default: build)")
@@ -163,8 +170,8 @@ def main() -> int:
     verdicts.add_argument("--json", type=Path, required=True)
     verbs.add_parser("list", help="list the scenarios")
     arguments = parser.parse_args()
-    # A terminated lab must clean up as an interrupted one does.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
     try:
         verb = {"run": run, "demo": demo, "bench": bench, "shell": shell, "paths": paths, "list": listing,
                 "verdict": verdict}[arguments.verb]
