@@ -127,7 +127,8 @@ static __always_inline void elisa_before_entry(struct kvm_vcpu *vcpu)
 		elisa_ops->before_entry(vcpu, ev);
 }
 
-/* Returns whether the exit fastpaths must be skipped. */
+/* Returns whether the exit fastpaths must be skipped: they emulate. But for the
+ * preemption timer's, which only queues an interrupt and has no other handler. */
 static __always_inline bool elisa_after_exit(struct kvm_vcpu *vcpu)
 {
 	struct elisa_vcpu *ev = elisa_armed(vcpu);
@@ -135,7 +136,8 @@ static __always_inline bool elisa_after_exit(struct kvm_vcpu *vcpu)
 	if (!ev)
 		return false;
 	elisa_ops->after_exit(vcpu, ev);
-	return ev->off_default;
+	return ev->off_default &&
+	       to_vmx(vcpu)->exit_reason.basic != EXIT_REASON_PREEMPTION_TIMER;
 }
 
 static __always_inline bool elisa_exit_handled(struct kvm_vcpu *vcpu)
