@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "program.hpp"
+
+#include <cstdio>
+#include <signal.h>
+#include <string>
+
+namespace apps {
+namespace {
+
+std::atomic<bool> stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void on_signal(int)
+{
+    stop.store(true, std::memory_order_relaxed);
+}
+
+} // namespace
+
+std::filesystem::path find_image(std::string_view name_or_path)
+{
+    std::filesystem::path given{name_or_path};
+    if (given.has_parent_path() || given.has_extension()) {
+        return given;
+    }
+    std::error_code ignored;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
+    given += ".elf";
+    return self.parent_path().parent_path() / "share" / "elisa" / given;
+}
+
+void print_result(const Json &result)
+{
+    const std::string line = "ELISA-RESULT " + result.dump() + "\n";
+    std::fflush(stdout);
+    std::fwrite(line.data(), 1, line.size(), stdout);
+    std::fflush(stdout);
+}
+
+int fail(std::string_view program, const elisa::Error &error)
+{
+    std::fflush(stdout);
+    std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(program.size()), program.data(),
+                 error.message.c_str());
+    return 1;
+}
+
+const std::atomic<bool> &stop_requested()
+{
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+    return stop;
+}
+
+} // namespace apps
