@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
-from . import bochs, cache, images, kernels
+from . import bochs, cache, debian_kernel, images, kernels
 from .log import LabError, say, tail
 from .report import Report
 
@@ -45,7 +45,8 @@ class Lab:
         shutil.rmtree(staged)
         cpus = max([scenario["host_cpus"] for scenario in job["scenarios"]], default=1)
         return bochs.Machine(
-            run_dir=self.run_dir, root_image=images.host_root(), kernel=self.kernel.image, initrd=None,
+            run_dir=self.run_dir, root_image=images.host_root(), kernel=self.kernel.image,
+            initrd=self.kernel.initrd,
             command_line=_COMMAND_LINE + (" elisa.shell" if shell else ""), cpus=cpus,
         )
 
@@ -100,4 +101,6 @@ def run_all(
 def host_kernel_by_name(name: str) -> kernels.HostKernel:
     if name == "tiny":
         return kernels.tiny_host_kernel()
+    if name == "debian":
+        return debian_kernel.host_kernel()
     raise LabError(f"unknown host kernel '{name}': tiny or debian")

@@ -25,6 +25,7 @@ class HostKernel:
     build_tree: Path  # make -C here M=... builds modules for it
     source_tree: Path  # the whole source, of exactly this version
     modules: tuple[Path, ...]  # stock modules, in load order, kvm.ko and kvm-intel.ko last
+    initrd: Path | None = None  # where the disk drivers are modules
 
 
 def package_version(package: str) -> str:
