@@ -84,7 +84,7 @@ extern "C" {
  * the vCPUs of this attachment from 0. Neither can be chosen by the caller.
  */
 #define ELISA_ENTRY_OFF      0x100
-#define ELISA_LANDING_OFF    0x440
+#define ELISA_LANDING_OFF    0x193
 
 /* Result in RDX of a crossing with a wrong token; the image did not run. */
 #define ELISA_RESULT_BAD_TOKEN ((int64_t)0x8000000000000001ull)

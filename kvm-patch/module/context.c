@@ -63,8 +63,7 @@ static u8 *sub_page(struct elisa_context *ctx, struct kvm_vcpu *vcpu, u32 vcpu_n
 	      ELISA_OBJECT_VA + att->export->entry - call_end, 4);
 	patch(page, elisa_sub_page, elisa_sub_gate_index, LIST_GATE(att->slot), 4);
 	if (!(vcpu->arch.xcr0 & XFEATURE_MASK_YMM))
-		memcpy(page + (elisa_sub_scrub - elisa_sub_page), elisa_sub_scrub_sse,
-		       elisa_sub_scrub_sse_end - elisa_sub_scrub_sse);
+		memcpy(page + (elisa_sub_scrub - elisa_sub_page), elisa_sub_scrub_sse, 5);
 	return page;
 }
 

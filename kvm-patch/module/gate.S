@@ -29,13 +29,11 @@
 
 	.section .rodata, "a"
 
+	/* What replaces elisa_sub_scrub for a guest whose XCR0 lacks AVX. */
 	.globl elisa_sub_scrub_sse
 elisa_sub_scrub_sse:
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	pxor	%xmm\n, %xmm\n
-	.endr
-	.globl elisa_sub_scrub_sse_end
-elisa_sub_scrub_sse_end:
+	.byte	0xe9
+	.long	.Lscrub_sse - .Lscrubbed
 
 	.balign 4096
 	.globl elisa_gate_page
@@ -102,14 +100,11 @@ elisa_sub_page:
 	.globl elisa_sub_call
 	.set elisa_sub_call, . - 4
 	mov	%rax, %rdx
-	.globl elisa_sub_scrub
+	.globl elisa_sub_scrub		/* 5 bytes: a jump to .Lscrub_sse without AVX */
 elisa_sub_scrub:
 	vzeroall
-	jmp	elisa_sub_scrub_end
-	.org elisa_sub_scrub + (elisa_sub_scrub_sse_end - elisa_sub_scrub_sse), ICEBP
-	.globl elisa_sub_scrub_end
-elisa_sub_scrub_end:
 	xor	%esi, %esi
+.Lscrubbed:
 	xor	%edi, %edi
 	xor	%r8d, %r8d
 	xor	%r9d, %r9d
@@ -121,15 +116,23 @@ elisa_sub_scrub_end:
 	.globl elisa_sub_gate_index
 	.set elisa_sub_gate_index, . - 4
 	xor	%eax, %eax
-	jmp	elisa_sub_vmfunc
-.Lbad_token:
-	movabs	$0x8000000000000001, %rdx	/* ELISA_RESULT_BAD_TOKEN */
-	jmp	.Lout
-
-	.org .Lsub + (elisa_gate_exit - elisa_gate_page) - 3, ICEBP
+	/* GATE_LANDING_OFF is such that this ends where the gate's exit begins;
+	 * elisa_init() refuses to load otherwise. */
 	.globl elisa_sub_vmfunc
 elisa_sub_vmfunc:
 	VMFUNC
+	.globl elisa_sub_end
+elisa_sub_end:
+
+.Lbad_token:
+	movabs	$0x8000000000000001, %rdx	/* ELISA_RESULT_BAD_TOKEN */
+	jmp	.Lout
+.Lscrub_sse:
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	pxor	%xmm\n, %xmm\n
+	.endr
+	xor	%esi, %esi
+	jmp	.Lscrubbed
 	.org .Lsub + 4096, ICEBP
 
 	.section .note.GNU-stack, "", @progbits

@@ -7,7 +7,7 @@
 #define ELISA_GATE_H
 
 #define GATE_ENTRY_OFF      0x100
-#define GATE_LANDING_OFF    0x440
+#define GATE_LANDING_OFF    0x193
 #define GATE_LIST_DELTA     0x2000  /* LIST_X - GATE_X */
 #define GATE_COUNTERS_DELTA 0x8000  /* COUNTERS_X - GATE_X */
 #define GATE_STACK_DELTA    0x20000 /* STACK_X + STACK_SIZE - GATE_X */
@@ -23,9 +23,9 @@ extern const u8 elisa_gate_entry_end[], elisa_gate_exit[], elisa_gate_close[];
 extern const u8 elisa_gate_reopen[];
 extern const u8 elisa_sub_page[], elisa_sub_token[], elisa_sub_arg[];
 extern const u8 elisa_sub_vcpu[], elisa_sub_call[], elisa_sub_scrub[];
-extern const u8 elisa_sub_scrub_end[], elisa_sub_gate_index[], elisa_sub_vmfunc[];
-/* Replacement of elisa_sub_scrub for a guest whose XCR0 lacks AVX. */
-extern const u8 elisa_sub_scrub_sse[], elisa_sub_scrub_sse_end[];
+extern const u8 elisa_sub_gate_index[], elisa_sub_vmfunc[], elisa_sub_end[];
+/* 5 bytes that replace elisa_sub_scrub for a guest whose XCR0 lacks AVX. */
+extern const u8 elisa_sub_scrub_sse[];
 #endif
 
 #endif

@@ -3,6 +3,7 @@
 #include <linux/module.h>
 
 #include "elisa.h"
+#include "gate.h"
 
 DEFINE_MUTEX(elisa_lock);
 LIST_HEAD(elisa_vms);
@@ -44,6 +45,11 @@ static const struct elisa_ops ops = {
 static int __init elisa_init(void)
 {
 	int err;
+
+	if (elisa_sub_end - elisa_sub_page != elisa_gate_exit - elisa_gate_page) {
+		pr_err("elisa: built wrong, the sub stub does not end where the gate's exit begins\n");
+		return -EINVAL;
+	}
 
 	/* The top half of the guest-physical space that a 4-level EPT covers. */
 	elisa_window_gpa = 1ull << (min_t(u32, boot_cpu_data.x86_phys_bits, 48) - 1);
