@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The network's manager: exports the switch and admits guests to its ports.
+#include "config.hpp"
+#include "program.hpp"
+#include "service.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstring>
+
+#ifdef VMNET_DIRECT
+namespace vmnet {
+int direct_main(int argc, char **argv);
+}
+#endif
+
+namespace {
+
+struct Options {
+    std::string config;
+    std::vector<std::string> admit;
+    std::string image = "rvs";
+    bool exit_when_idle = false;
+    bool check = false;
+};
+
+elisa::Result<vmnet::Config> configuration(const Options &options)
+{
+    vmnet::Config config;
+    if (!options.config.empty()) {
+        auto loaded = vmnet::load_config(options.config);
+        if (!loaded) {
+            return loaded;
+        }
+        config = std::move(*loaded);
+    }
+    for (const std::string &label : options.admit) {
+        if (config.find(label) == nullptr) {
+            config.guests.push_back({.label = label});
+        }
+    }
+    if (config.guests.empty()) {
+        return elisa::Error{elisa::make_error_code(elisa::Errc::invalid),
+                            "nobody is admitted: give --config FILE, or --admit LABEL"};
+    }
+    return config;
+}
+
+int run(const Options &options)
+{
+    const auto &stop = apps::stop_requested();
+    const auto config = configuration(options);
+    if (!config) {
+        return apps::fail("vmnet", config.error());
+    }
+    if (options.check) {
+        std::printf("vmnet: the configuration is good; %zu guest(s) are admitted to '%s'\n",
+                    config->guests.size(), config->export_name.c_str());
+        return 0;
+    }
+    const auto image = elisa::Image::load(apps::find_image(options.image));
+    if (!image) {
+        return apps::fail("vmnet", image.error());
+    }
+    const std::size_t footprint = rvs::Switch::footprint(config->limits);
+    auto served = elisa::Export::create(config->export_name, *image, footprint);
+    if (!served) {
+        return apps::fail("vmnet", served.error());
+    }
+    rvs::Switch *const rvs_switch =
+        rvs::Switch::create(served->heap().data(), served->heap().size(), config->limits);
+    if (rvs_switch == nullptr) {
+        return apps::fail(
+            "vmnet",
+            elisa::make_error(elisa::Errc::invalid, "the switch cannot be laid out in the export"));
+    }
+    if (const auto published = served->publish(); !published) {
+        return apps::fail("vmnet", published.error());
+    }
+    std::printf("vmnet: the switch is ready as export '%s', %zu guest(s) are admitted\n",
+                config->export_name.c_str(), config->guests.size());
+    std::fflush(stdout);
+
+    vmnet::PortService service{*rvs_switch, *config};
+    const auto done =
+        apps::serve(*served, service, stop, {.exit_when_idle = options.exit_when_idle});
+    const auto ports = service.ports();
+    std::fputs(vmnet::to_table(ports).c_str(), stdout);
+    apps::print_result(
+        {{"program", "vmnet"}, {"backend", "elisa"}, {"ports", vmnet::to_json(ports)}});
+    return done ? 0 : apps::fail("vmnet", done.error());
+}
+
+bool wants_direct(int argc, char **argv)
+{
+    for (int i = 1; i < argc; ++i) {
+        if (std::strcmp(argv[i], "--backend=direct") == 0 ||
+            (std::strcmp(argv[i], "--backend") == 0 && i + 1 < argc &&
+             std::strcmp(argv[i + 1], "direct") == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    if (wants_direct(argc, argv)) {
+#ifdef VMNET_DIRECT
+        return vmnet::direct_main(argc, argv);
+#else
+        std::fputs("vmnet: built without the direct backend (DPDK was missing)\n", stderr);
+        return 2;
+#endif
+    }
+
+    CLI::App app{"A virtual switch for guest VMs, in a sub EPT context"};
+    Options options;
+    std::string backend = "elisa";
+    app.add_option("--backend", backend,
+                   "elisa, or direct (processes on this host; see "
+                   "--backend direct --help)")
+        ->check(CLI::IsMember({"elisa", "direct"}));
+    app.add_option("--config", options.config, "TOML file: who is admitted");
+    app.add_option("--admit", options.admit, "Label to admit; may be repeated");
+    app.add_option("--image", options.image, "The switch: name or path")->capture_default_str();
+    app.add_flag("--exit-when-idle", options.exit_when_idle, "End when the last guest has gone");
+    app.add_flag("--check", options.check, "Check the configuration and end");
+    CLI11_PARSE(app, argc, argv);
+    return run(options);
+}

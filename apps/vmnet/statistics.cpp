@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "statistics.hpp"
+
+#include "config.hpp"
+#include "rvs/names.h"
+
+#include <fmt/format.h>
+
+namespace vmnet {
+
+bool read_port(const rvs::Switch &rvs_switch, rvs::PortId port, PortRecord &record)
+{
+    PortRecord now;
+    now.open = true;
+    if (!rvs_switch.port_info(port, now.info) || !rvs_switch.port_stats(port, now.stats)) {
+        return false;
+    }
+    now.info.label[sizeof(now.info.label) - 1] = '\0';
+    record = now;
+    return true;
+}
+
+apps::Json to_json(const std::vector<PortRecord> &ports)
+{
+    auto out = apps::Json::array();
+    for (const PortRecord &port : ports) {
+        const rvif_port_stats &frames = port.stats.frames;
+        auto drops = apps::Json::object();
+        for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
+            if (frames.drops[reason] != 0) {
+                drops[rvif_drop_name(reason)] = frames.drops[reason];
+            }
+        }
+        out.push_back({{"port", static_cast<std::uint32_t>(port.info.id)},
+                       {"label", port.info.label},
+                       {"mac", format_mac(port.info.mac)},
+                       {"open", port.open},
+                       {"tx_frames", frames.tx_frames},
+                       {"tx_bytes", frames.tx_bytes},
+                       {"rx_frames", frames.rx_frames},
+                       {"rx_bytes", frames.rx_bytes},
+                       {"copies", port.stats.copies},
+                       {"flooded", port.stats.flooded},
+                       {"crossings", frames.crossings},
+                       {"drops", std::move(drops)}});
+    }
+    return out;
+}
+
+std::string to_table(const std::vector<PortRecord> &ports)
+{
+    std::string out = fmt::format("{:>4} {:16} {:17} {:>12} {:>12} {:>12}  {}\n", "PORT", "LABEL",
+                                  "MAC", "SENT", "RECEIVED", "CROSSINGS", "DROPS");
+    for (const PortRecord &port : ports) {
+        const rvif_port_stats &frames = port.stats.frames;
+        std::string drops;
+        for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
+            if (frames.drops[reason] != 0) {
+                drops += fmt::format("{}{}={}", drops.empty() ? "" : " ", rvif_drop_name(reason),
+                                     frames.drops[reason]);
+            }
+        }
+        out += fmt::format("{:>4} {:16} {:17} {:>12} {:>12} {:>12}  {}{}\n",
+                           static_cast<std::uint32_t>(port.info.id), port.info.label,
+                           port.info.mac != 0 ? format_mac(port.info.mac) : "-", frames.tx_frames,
+                           frames.rx_frames, frames.crossings, drops.empty() ? "none" : drops,
+                           port.open ? "" : "  (gone)");
+    }
+    return out;
+}
+
+} // namespace vmnet
