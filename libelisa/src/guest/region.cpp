@@ -110,8 +110,7 @@ Result<Region> Attachment::register_region(std::span<const MemoryRange> ranges)
         return std::move(status).error();
     }
     if (status->rbx == ELISA_STATE_REFUSED) {
-        const auto verdict = static_cast<std::int64_t>(status->rsi);
-        return abi_error(verdict < 0 ? verdict : -ELISA_E_REFUSED, what);
+        return detail::refusal(status->rsi, what);
     }
     if (status->rbx != ELISA_STATE_READY) {
         return abi_error(-ELISA_E_DEAD, what);

@@ -69,6 +69,13 @@ class Session {
     pid_t owner_;
 };
 
+// Why the manager refused: its verdict, an ELISA_E*.
+[[nodiscard]] inline Error refusal(std::uint64_t verdict, const std::string &what)
+{
+    const auto code = static_cast<std::int64_t>(verdict);
+    return abi_error(code > 0 && code < 256 ? -code : -std::int64_t{ELISA_E_REFUSED}, what);
+}
+
 // Asks again, at growing intervals up to 10 ms, until `done` says so or the time is up.
 template <class Done>
 [[nodiscard]] bool poll_until(std::chrono::steady_clock::time_point deadline, Done &&done)
