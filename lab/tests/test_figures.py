@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's figures: every frame accounted for, exits only of what was measured."""
+
+from __future__ import annotations
+
+import unittest
+
+from elisalab import figures
+
+
+def _flow(**changes: object) -> dict:
+    flow = {"from": "a", "to": "b", "size": 64, "sent": 10, "received": 9, "verified": 9, "corrupted": 0,
+            "duplicated": 0, "drops": {"rx_no_buffer": 1}}
+    return {**flow, **changes}
+
+
+def _result(flow: dict) -> dict:
+    return {"vms": {
+        "a": {"results": [{"flows": [flow]}, {"crossings": 4}, {"instructions": 900, "frames": 9}],
+              "kvm": {"start": {"exits": 1}, "traffic-begin": {"exits": 100}, "traffic-end": {"exits": 102}}},
+        "b": {"results": [{"crossings": 4}], "kvm": {"start": {"exits": 5}}},
+    }}
+
+
+class Demo(unittest.TestCase):
+    def test_figures_are_of_the_measured_span(self) -> None:
+        found = figures.demo(_result(_flow()), "elisa", "lab")
+        self.assertEqual((found["crossings"], found["exits_per_crossing"], found["instructions_per_frame"]),
+                         (8, 0.25, 100.0))
+        self.assertEqual(figures.demo_problems(found), [])
+
+    def test_a_wrong_flow_is_told(self) -> None:
+        for changes, word in (({"corrupted": 1}, "corrupted"), ({"duplicated": 2}, "duplicated"),
+                              ({"drops": {}}, "neither arrived"), ({"verified": 8}, "only 8 verified"),
+                              ({"received": 0, "verified": 0, "drops": {"x": 10}}, "nothing arrived")):
+            with self.subTest(changes):
+                problems = figures.demo_problems(figures.demo(_result(_flow(**changes)), "elisa", "lab"))
+                self.assertTrue(any(word in problem for problem in problems), problems)
+
+    def test_the_table_has_every_flow(self) -> None:
+        table = figures.demo_table(figures.demo(_result(_flow()), "elisa", "lab"))
+        self.assertIn("rx_no_buffer 1", table)
+
+
+class RoundTrip(unittest.TestCase):
+    def test_is_as_reported(self) -> None:
+        report = {"crossing": {"instructions": 56, "vmfuncs": 4, "exits": 0}, "vmcall": {"instructions": 840, "exits": 1}}
+        found = figures.roundtrip({"vms": {"a": {"results": [report], "kvm": {}}}})
+        self.assertEqual(found, report)
+        self.assertIn("15.0 times", figures.roundtrip_table(found))
+
+
+if __name__ == "__main__":
+    unittest.main()
