@@ -10,26 +10,39 @@ namespace rvs {
 
 namespace detail {
 
-// Unaligned accesses of any type; SSE2 is all that every x86-64 has.
-using Bytes16 [[gnu::vector_size(16), gnu::aligned(1), gnu::may_alias]] = long long;
-using Bytes8 [[gnu::aligned(1), gnu::may_alias]] = std::uint64_t;
-using Bytes4 [[gnu::aligned(1), gnu::may_alias]] = std::uint32_t;
-using Bytes2 [[gnu::aligned(1), gnu::may_alias]] = std::uint16_t;
+// Whatever alignment and type the memory has. (Structures: a template argument would lose the
+// attributes of a plain type.) 16 bytes: SSE2 is all that every x86-64 has.
+template <typename T>
+struct [[gnu::packed, gnu::may_alias]] Unaligned {
+    T value;
+};
+using Vector16 [[gnu::vector_size(16)]] = long long;
+struct [[gnu::packed, gnu::may_alias]] Bytes16 {
+    Vector16 value;
+};
+using Bytes8 = Unaligned<std::uint64_t>;
+using Bytes4 = Unaligned<std::uint32_t>;
+using Bytes2 = Unaligned<std::uint16_t>;
 
 template <typename T>
-inline void copy_as(std::uint8_t *dst, const std::uint8_t *src)
+inline T load(const std::uint8_t *from)
 {
-    *reinterpret_cast<T *>(dst) = *reinterpret_cast<const T *>(src);
+    return *reinterpret_cast<const T *>(from);
+}
+template <typename T>
+inline void store(std::uint8_t *to, T bytes)
+{
+    *reinterpret_cast<T *>(to) = bytes;
 }
 
 // sizeof(T) <= n <= 2 * sizeof(T): two copies that overlap.
 template <typename T>
 inline void copy_ends(std::uint8_t *dst, const std::uint8_t *src, std::size_t n)
 {
-    const T head = *reinterpret_cast<const T *>(src);
-    const T tail = *reinterpret_cast<const T *>(src + n - sizeof(T));
-    *reinterpret_cast<T *>(dst) = head;
-    *reinterpret_cast<T *>(dst + n - sizeof(T)) = tail;
+    const T head = load<T>(src);
+    const T tail = load<T>(src + n - sizeof(T));
+    store(dst, head);
+    store(dst + n - sizeof(T), tail);
 }
 
 } // namespace detail
@@ -40,19 +53,19 @@ inline void copy_bytes(std::uint8_t *dst, const std::uint8_t *src, std::size_t n
     if (n >= 16) {
         std::size_t i = 0;
         for (; n - i >= 64; i += 64) {
-            const Bytes16 a = *reinterpret_cast<const Bytes16 *>(src + i);
-            const Bytes16 b = *reinterpret_cast<const Bytes16 *>(src + i + 16);
-            const Bytes16 c = *reinterpret_cast<const Bytes16 *>(src + i + 32);
-            const Bytes16 d = *reinterpret_cast<const Bytes16 *>(src + i + 48);
-            *reinterpret_cast<Bytes16 *>(dst + i) = a;
-            *reinterpret_cast<Bytes16 *>(dst + i + 16) = b;
-            *reinterpret_cast<Bytes16 *>(dst + i + 32) = c;
-            *reinterpret_cast<Bytes16 *>(dst + i + 48) = d;
+            const auto a = load<Bytes16>(src + i);
+            const auto b = load<Bytes16>(src + i + 16);
+            const auto c = load<Bytes16>(src + i + 32);
+            const auto d = load<Bytes16>(src + i + 48);
+            store(dst + i, a);
+            store(dst + i + 16, b);
+            store(dst + i + 32, c);
+            store(dst + i + 48, d);
         }
         for (; n - i >= 16; i += 16)
-            copy_as<Bytes16>(dst + i, src + i);
+            store(dst + i, load<Bytes16>(src + i));
         if (i != n)
-            copy_as<Bytes16>(dst + n - 16, src + n - 16);
+            store(dst + n - 16, load<Bytes16>(src + n - 16));
     } else if (n >= 8) {
         copy_ends<Bytes8>(dst, src, n);
     } else if (n >= 4) {

@@ -159,11 +159,8 @@ struct Header {
 // From one segment of at least Header::size bytes.
 inline Header read_header(const std::uint8_t *data)
 {
-    struct [[gnu::packed, gnu::may_alias]] Unaligned {
-        std::uint64_t value;
-    };
     const auto load = [](const std::uint8_t *p) {
-        return reinterpret_cast<const volatile Unaligned *>(p)->value;
+        return reinterpret_cast<const volatile detail::Bytes8 *>(p)->value;
     };
     return Header{load(data), load(data + 8)};
 }
