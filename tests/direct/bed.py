@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock testpmd processes around one switch, on this machine: no hugepages, no root, nothing left behind."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+TESTPMD = os.environ.get("ELISA_TESTPMD", "dpdk-testpmd")
+ALONE_S = 60.0  # bound of any single wait
+
+
+class BedError(Exception):
+    """A process did not do what it should in time; says which and what it said last."""
+
+
+def _safe(folder: Path) -> bool:
+    """EAL refuses plugins below a folder that everybody can write to."""
+    return not any(p.stat().st_mode & stat.S_IWOTH for p in (folder, *folder.parents))
+
+
+class Process:
+    """A program whose output goes to a file and whose stdin stays open."""
+
+    def __init__(self, name: str, command: list[str], log: Path) -> None:
+        self.name, self.log = name, log
+        with log.open("wb") as out:
+            # Line-buffered: what it says must be there when it says it.
+            self._process = subprocess.Popen(["stdbuf", "-oL", *command], stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def until(self, what: str, condition: Callable[[], Any], bound: float = ALONE_S) -> Any:
+        deadline = time.monotonic() + bound
+        while True:
+            found = condition()
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                raise BedError(f"{self.name}: no {what} within {bound:.0f} s. It said last:\n{self.tail()}")
+            if not self.running():
+                if found := condition():
+                    return found
+                raise BedError(f"{self.name} ended with {self._process.returncode} before {what}. It said last:\n{self.tail()}")
+            time.sleep(0.02)
+
+    def until_says(self, text: str, bound: float = ALONE_S, times: int = 1) -> None:
+        self.until(f"'{text}'", lambda: self.output().count(text) >= times, bound)
+
+    def tail(self) -> str:
+        return "\n".join(self.output().splitlines()[-25:])
+
+    def wait(self, bound: float = ALONE_S) -> int:
+        try:
+            return self._process.wait(bound)
+        except subprocess.TimeoutExpired:
+            raise BedError(f"{self.name} does not end within {bound:.0f} s. It said last:\n{self.tail()}") from None
+
+    def kill(self) -> None:
+        """SIGKILL: no good-byes."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        if self.running():
+            self.kill()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+
+class Bed:
+    """One manager and any number of testpmd processes. Use it with `with`."""
+
+    def __init__(self, build: Path, keep_logs: Path | None = None) -> None:
+        self._build = build
+        self._keep_logs = keep_logs
+        self._processes: list[Process] = []
+        self._cpus = itertools.cycle(sorted(os.sched_getaffinity(0)))
+        self._serial = itertools.count()
+
+    def __enter__(self) -> "Bed":
+        self.folder = Path(tempfile.mkdtemp(prefix="elisa-direct-"))
+        self.socket = self.folder / "rvs.sock"
+        plugins = self._build / "guest/lib"
+        self._plugin_copy: Path | None = None
+        if not _safe(plugins.resolve()):
+            base = Path(os.environ.get("ELISA_CACHE", Path.home() / ".cache/elisa"))
+            base.mkdir(parents=True, exist_ok=True)
+            self._plugin_copy = Path(tempfile.mkdtemp(prefix="plugins.", dir=base))
+            for name in ("librte_net_rvif.so", "librte_net_rvgen.so"):
+                shutil.copy2(plugins / name, self._plugin_copy)
+            plugins = self._plugin_copy
+        self.plugins = plugins
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._processes):
+            process.close()
+        if self._keep_logs is not None:
+            self._keep_logs.mkdir(parents=True, exist_ok=True)
+            for log in self.folder.glob("*.log"):
+                shutil.copy2(log, self._keep_logs)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._plugin_copy is not None:
+            shutil.rmtree(self._plugin_copy, ignore_errors=True)
+
+    def manager(self, *extra: str) -> Process:
+        program = next((p for p in (self._build / "pmd_rvif/vmnet_direct/vmnet-direct",
+                                    self._build / "host/bin/vmnet-direct") if p.exists()), None)
+        if program is None:
+            raise BedError(f"vmnet-direct is not in {self._build}: build first (./elisa build user)")
+        process = self._start("manager", [str(program), "--socket", str(self.socket), *extra])
+        process.until_says("the switch is ready")
+        return process
+
+    def testpmd(self, name: str, vdevs: list[str], *arguments: str, mbufs: int = 8192, memory_mb: int = 160,
+                own_socket: bool = True) -> Process:
+        """own_socket: backend=direct means that of this bed's manager."""
+        cpu = next(self._cpus)
+        command = [TESTPMD, "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", str(memory_mb), "--no-pci", "--no-shconf",
+                   "--no-telemetry", "-d", str(self.plugins / "librte_net_rvif.so"),
+                   "-d", str(self.plugins / "librte_net_rvgen.so")]
+        for vdev in vdevs:
+            command += ["--vdev", vdev.replace("backend=direct", f"backend=direct,socket={self.socket}") if own_socket else vdev]
+        command += ["--", "--nb-cores=1", f"--total-num-mbufs={mbufs}", *arguments]
+        return self._start(name, command)
+
+    def generator(self, name: str, flows: list[tuple[int, int]], *arguments: str, options: str = "",
+                  mac: str = "02:72:76:67:00:01", **more: Any) -> Process:
+        wanted = ",".join(f"flow={size}:{count}" for size, count in flows)
+        vdev = f"net_rvgen0,name={name},mac={mac},{wanted},report={self.report_path(name)}" + (f",{options}" if options else "")
+        return self.testpmd(name, [vdev, "net_rvif0,backend=direct"], "--forward-mode=io", *arguments, **more)
+
+    def echo(self, name: str, *arguments: str, options: str = "", **more: Any) -> Process:
+        vdev = f"net_rvgen0,mode=echo,name={name},report={self.report_path(name)}" + (f",{options}" if options else "")
+        return self.testpmd(name, [vdev, "net_rvif0,backend=direct"], "--forward-mode=io", *arguments, **more)
+
+    def report_path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def report(self, process: Process, bound: float = ALONE_S) -> dict[str, Any]:
+        path = self.report_path(process.name)
+        process.until("report", path.exists, bound)
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    def _start(self, name: str, command: list[str]) -> Process:
+        process = Process(name, command, self.folder / f"{next(self._serial):02}-{name}.log")
+        self._processes.append(process)
+        return process
