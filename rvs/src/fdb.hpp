@@ -57,9 +57,11 @@ class Fdb {
   private:
     [[nodiscard]] FdbBucket &bucket(std::uint64_t mac) const
     {
-        // The seed keeps guests from choosing addresses that share a bucket.
-        const std::uint64_t hash = (mac ^ seed_) * 0x9e3779b97f4a7c15;
-        return buckets_[(hash >> 32) & mask_];
+        // The seed keeps guests from choosing addresses that share a bucket. MACs differ in their
+        // last bytes, which are the high bits here: hence the fold and the second round.
+        std::uint64_t hash = (mac ^ seed_) * 0x9e3779b97f4a7c15;
+        hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93;
+        return buckets_[(hash >> 40) & mask_];
     }
 
     FdbBucket *buckets_;

@@ -1,0 +1,34 @@
+#!/bin/sh
+# freestanding.sh LIBRARY: fails if the library needs symbols from outside, runs
+# code before main, holds writable data, or branches through a register or
+# memory.
+set -eu
+lib=$1
+bad=0
+
+undefined=$(nm -C "$lib" | awk '$1 == "U" { sub(/^ *U /, ""); print }' | sort -u |
+	grep -vE '^(rvs::|memcpy$|memmove$|memset$|memcmp$)' || true)
+if [ -n "$undefined" ]; then
+	echo "needs: $undefined"
+	bad=1
+fi
+
+sections=$(objdump -h "$lib" |
+	awk '$2 ~ /^\.(data|bss|tbss|tdata|init_array|ctors)/ && $3 !~ /^0+$/ { print $2, $3 }')
+if [ -n "$sections" ]; then
+	echo "has: $sections"
+	bad=1
+fi
+
+indirect=$(objdump -d --no-show-raw-insn "$lib" | grep -E '\b(call|jmp)q? +\*' || true)
+if [ -n "$indirect" ]; then
+	echo "branches indirectly: $indirect"
+	bad=1
+fi
+
+wide=$(objdump -d --no-show-raw-insn "$lib" | grep -cE '%[yz]mm' || true)
+if [ "$wide" != 0 ]; then
+	echo "uses AVX: $wide instructions"
+	bad=1
+fi
+exit $bad

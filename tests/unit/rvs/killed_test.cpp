@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// A caller that is killed, at any instruction, harms nobody.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.hpp"
+
+namespace rvs::test {
+namespace {
+
+using Frames = std::vector<Bytes>;
+
+constexpr std::uint32_t rounds = 60;
+
+// A process that calls for ever, until it is killed after some microseconds.
+template <typename Body>
+void run_and_kill(std::uint32_t microseconds, Body body)
+{
+    const pid_t pid = fork();
+    ASSERT_GE(pid, 0);
+    if (pid == 0) {
+        for (;;)
+            body();
+    }
+    usleep(microseconds);
+    ASSERT_EQ(kill(pid, SIGKILL), 0);
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, 0), pid);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        << "it ended by itself, status " << status;
+}
+
+TEST(RvsKilled, SenderLeavesReceiversThatAnybodyCanSendTo)
+{
+    World world;
+    Guest receiver{world, 0, {.depth = 64, .buf_len = 256, .buffers = 200}};
+    Guest other{world, 1};
+    receiver.join();
+    other.join();
+    Random random{7};
+    std::uint64_t whole = 0;
+    std::uint64_t busy = 0;
+    for (std::uint32_t round = 0; round < rounds; ++round) {
+        Guest victim{world, 2};
+        victim.join();
+        const std::int64_t source = victim.source();
+        ASSERT_EQ(source, 2);
+        receiver.post(source, 64);
+        // Frames of one and of three buffers, whose bytes all follow from their first.
+        Frames burst;
+        for (std::uint32_t i = 0; i < 24; ++i) {
+            burst.push_back(frame(mac(9), mac(2), i % 3 == 0 ? 700 : 64 + i, i));
+        }
+        for (std::uint32_t i = 0; i < 24; ++i) {
+            const auto len = static_cast<std::uint32_t>(burst[i].size());
+            victim.desc(i, {victim.stage(burst[i]), len, 0});
+        }
+        const std::uint32_t n = 1 + random() % 24;
+        std::uint32_t sent = 0;
+        run_and_kill(200 + random() % 1500, [&] {
+            // Empties the lane, so that all of publish() runs all the time.
+            victim.transmit(n);
+            if (++sent % 2 == 0)
+                for (Bytes f; receiver.receive(source, f);) {
+                }
+            receiver.post(source, 64);
+        });
+        // The child's bookkeeping is lost with it: the receiver begins anew, too.
+        const bool was_busy = victim.transmit(1) == -RVIF_E_BUSY;
+        busy += was_busy ? 1 : 0;
+        // In its death throes or not, others get through.
+        const std::int64_t from_other = other.source();
+        receiver.post(from_other, 4);
+        const Bytes ping = frame(broadcast, mac(1), 99, round);
+        ASSERT_EQ(other.send(ping), 1);
+        victim.leave();
+
+        Guest heir{world, 3};
+        heir.join();
+        ASSERT_EQ(heir.source(), source);
+        const std::int64_t stopped = receiver.call(RVIF_OP_STOP);
+        ASSERT_EQ(stopped, 0) << "the dead sender is gone";
+        receiver.set_up();
+        ASSERT_EQ(receiver.call(RVIF_OP_START), 0);
+        receiver.post(source, 10);
+        const Bytes f = frame(mac(9), mac(3), 500, round);
+        ASSERT_EQ(heir.send(f), 1);
+        ASSERT_EQ(receiver.receive_all(source), Frames{f});
+        ++whole;
+        heir.leave();
+    }
+    EXPECT_EQ(whole, rounds);
+    RecordProperty("killed_inside_a_call", static_cast<int>(busy));
+    EXPECT_GT(busy, 0u) << "no round killed it inside a call";
+}
+
+// The same with a receiver that does not restart: its lane must go on.
+TEST(RvsKilled, LaneOfAKilledSenderGoesOnWithWholeFrames)
+{
+    World world;
+    constexpr std::uint32_t depth = 64;
+    Guest receiver{world, 0, {.depth = depth, .buf_len = 256, .buffers = 8}};
+    receiver.join();
+    Random random{8};
+    const std::uint64_t payload = receiver.payload_at(); // unused by a receiver: 96 buffers
+    const auto unit = [&](std::uint32_t i) {
+        return static_cast<std::uint32_t>(payload / RVIF_BUF_UNIT) + (i % depth) * 4;
+    };
+    std::uint32_t next = 0;   // next completion to look at
+    std::uint32_t posted = 0; // entries posted
+    std::uint64_t busy = 0;
+    std::uint64_t taken = 0;
+    std::int64_t source = -1;
+    const auto post = [&] {
+        for (; posted - next < depth; ++posted)
+            receiver.post_raw(source, posted, unit(posted));
+    };
+    // Reads one frame; checks that it is one that was sent, whole.
+    const auto take = [&]() -> bool {
+        if ((receiver.comp(source, next) & RVIF_PHASE) != receiver.phase(next))
+            return false;
+        Bytes bytes;
+        for (bool more = true; more; ++next) {
+            const std::uint32_t entry = receiver.comp(source, next);
+            if ((entry & RVIF_PHASE) != receiver.phase(next)) {
+                ADD_FAILURE() << "partial frame";
+                return false;
+            }
+            more = (entry & RVIF_COMP_MORE) != 0;
+            const std::uint8_t *data = receiver.memory().data() + std::uint64_t{unit(next)} * 64;
+            bytes.insert(bytes.end(), data, data + (entry & RVIF_COMP_LEN_MASK));
+        }
+        if (bytes.size() < 64) {
+            ADD_FAILURE() << "frame of " << bytes.size();
+            return false;
+        }
+        const std::uint32_t seed = bytes[16];
+        for (std::size_t i = 14; i < bytes.size(); ++i) {
+            if (bytes[i] != static_cast<std::uint8_t>(seed)) {
+                ADD_FAILURE() << "corrupt at " << i << " of " << bytes.size();
+                return false;
+            }
+        }
+        ++taken;
+        return true;
+    };
+    for (std::uint32_t round = 0; round < rounds && !HasFailure(); ++round) {
+        Guest victim{world, 1};
+        victim.join();
+        source = victim.source();
+        ASSERT_EQ(source, 1);
+        post();
+        for (std::uint32_t i = 0; i < 24; ++i) {
+            Bytes f = frame(mac(9), mac(2), i % 3 == 0 ? 700 : 64 + i);
+            std::fill(f.begin() + 14, f.end(), static_cast<std::uint8_t>(round + i));
+            victim.desc(i, {victim.stage(f), static_cast<std::uint32_t>(f.size()), 0});
+        }
+        const std::uint32_t n = 1 + random() % 24;
+        const pid_t pid = fork();
+        ASSERT_GE(pid, 0);
+        if (pid == 0) {
+            for (;;)
+                victim.transmit(n);
+        }
+        // Receives while it sends, then kills it.
+        for (std::uint32_t spin = random() % 4000; spin != 0; --spin) {
+            if (take())
+                post();
+        }
+        ASSERT_EQ(kill(pid, SIGKILL), 0);
+        ASSERT_EQ(waitpid(pid, nullptr, 0), pid);
+        busy += victim.transmit(0) == -RVIF_E_BUSY ? 1 : 0;
+        victim.leave();
+
+        // The heir's first call makes the lane good again; everything in it is whole.
+        Guest heir{world, 2};
+        heir.join();
+        ASSERT_EQ(heir.source(), source);
+        const std::uint64_t before = receiver.stats().frames.rx_frames;
+        std::uint32_t tries = 0;
+        Bytes f = frame(mac(9), mac(3), 300);
+        std::fill(f.begin() + 14, f.end(), 0xee);
+        do {
+            while (take()) {
+            }
+            post();
+            ASSERT_EQ(heir.send(f), 1);
+        } while (receiver.stats().frames.rx_frames == before && ++tries < 10);
+        ASSERT_LT(tries, 10u) << "the lane is stuck";
+        bool saw = false;
+        while (take())
+            saw = true;
+        EXPECT_TRUE(saw) << "delivered, and not to be seen";
+        heir.leave();
+    }
+    RecordProperty("killed_inside_a_call", static_cast<int>(busy));
+    RecordProperty("frames", static_cast<int>(taken));
+    EXPECT_GT(busy, 0u) << "no round killed it inside a call";
+    EXPECT_GT(taken, 200u);
+}
+
+// A control call that is killed: the port can be closed and everything is back.
+TEST(RvsKilled, ControlCallsLeaveNothingBehindOnceThePortIsClosed)
+{
+    World world;
+    Guest bystander{world, 0};
+    bystander.join();
+    Random random{9};
+    std::uint64_t busy = 0;
+    for (std::uint32_t round = 0; round < rounds; ++round) {
+        Guest victim{world, 1, {.tx_queues = 8}};
+        victim.open();
+        run_and_kill(100 + random() % 700, [&] {
+            for (std::uint32_t q = 0; q < 8; ++q)
+                victim.setup_tx(q);
+            victim.setup_rx(0, victim.rx_setup(0));
+            victim.call(RVIF_OP_START);
+            victim.call(RVIF_OP_STOP);
+        });
+        busy += victim.call(RVIF_OP_STOP) == -RVIF_E_BUSY ? 1 : 0;
+        victim.leave();
+        EXPECT_EQ(bystander.call(RVIF_OP_SOURCES), 0);
+        Guest heir{world, 2, {.tx_queues = 8}};
+        heir.join();
+        for (std::uint32_t q = 0; q < 8; ++q)
+            ASSERT_EQ(heir.source(q), q + 1) << "a source is lost";
+        heir.leave();
+    }
+    RecordProperty("killed_inside_a_call", static_cast<int>(busy));
+    EXPECT_GT(busy, 0u) << "no round killed it inside a call";
+}
+
+} // namespace
+} // namespace rvs::test
