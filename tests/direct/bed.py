@@ -126,11 +126,10 @@ class Bed:
             shutil.rmtree(self._plugin_copy, ignore_errors=True)
 
     def manager(self, *extra: str) -> Process:
-        program = next((p for p in (self._build / "pmd_rvif/vmnet_direct/vmnet-direct",
-                                    self._build / "host/bin/vmnet-direct") if p.exists()), None)
-        if program is None:
-            raise BedError(f"vmnet-direct is not in {self._build}: build first (./elisa build user)")
-        process = self._start("manager", [str(program), "--socket", str(self.socket), *extra])
+        program = self._build / "guest/bin/vmnet"
+        if not program.exists():
+            raise BedError(f"{program} is not there: build first (./elisa build user)")
+        process = self._start("manager", [str(program), "--backend", "direct", "--socket", str(self.socket), *extra])
         process.until_says("the switch is ready")
         return process
 
