@@ -27,6 +27,7 @@
 #define ELISA_SLOTS         4  /* attachments of one VM */
 #define ELISA_MAX_EXPORTS   8  /* of one VM */
 #define ELISA_MAX_REGIONS   16 /* of one attachment */
+#define ELISA_MAX_EVENTS    256 /* unanswered, of one export; a DETACH always fits */
 #define ELISA_CHUNK         (2ull << 20)
 #define ELISA_CHUNK_PAGES   512
 #define ELISA_SLOT_GIGS     256
@@ -75,6 +76,7 @@ struct elisa_export {
 	struct list_head regions;       /* sorted by x */
 	struct list_head events;
 	u64 event_seq;
+	u32 event_count;
 	u32 next_number;
 	struct list_head contexts;
 	/* The part of the sub EPT that all contexts of the export share: one

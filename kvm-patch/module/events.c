@@ -15,10 +15,15 @@ struct event {
 int elisa_event_add(struct elisa_export *export, enum elisa_event kind, u32 attachment,
 		    u64 a, u64 b, u64 c)
 {
-	struct event *ev = kzalloc(sizeof(*ev), GFP_KERNEL_ACCOUNT);
+	struct event *ev;
 
+	/* There is one DETACH for each ATTACH at most, so they are bounded, too. */
+	if (export->event_count >= ELISA_MAX_EVENTS && kind != ELISA_EVENT_DETACH)
+		return -ELISA_E_QUOTA;
+	ev = kzalloc(sizeof(*ev), GFP_KERNEL_ACCOUNT);
 	if (!ev)
 		return -ELISA_E_NOMEM;
+	export->event_count++;
 	ev->kind = kind;
 	ev->attachment = attachment;
 	ev->seq = ++export->event_seq;
@@ -93,6 +98,7 @@ int elisa_event_reply(struct elisa_export *export, u64 seq, s64 verdict, u64 arg
 	}
 	list_del(&ev->link);
 	kfree(ev);
+	export->event_count--;
 	return 0;
 }
 
