@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one round trip costs, by the time stamp counter. In the emulated lab one tick is one
-// instruction; on hardware it is time.
+// instruction, which is what the results call it; on hardware it is time.
 #pragma once
 
 #include "elisa/guest.hpp"

@@ -150,8 +150,9 @@ int attach_and_run(const ClientOptions &options)
         ok &= *good;
     }
     if (options.bench != 0) {
-        result["bench"] = bench(*attached, options.bench);
-        ok &= result["bench"]["failures"] == 0;
+        const Json measured = bench(*attached, options.bench);
+        apps::print_result(measured);
+        ok &= measured["failures"] == 0;
     }
     if (options.add != 0) {
         const auto failures = add(*attached, options);

@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +32,9 @@ struct CallResult {
 
     [[nodiscard]] bool ok() const noexcept { return status == 0; }
 };
+
+// ELISA_RESULT_BAD_TOKEN, the value of a call whose token was wrong; the image did not run.
+inline constexpr std::int64_t bad_token = std::numeric_limits<std::int64_t>::min() + 1;
 
 struct AttachOptions {
     // Names this attachment within the VM. A process that was killed leaves its attachment

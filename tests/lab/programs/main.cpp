@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probes.hpp"
+
+#include <CLI/CLI.hpp>
+
+int main(int argc, char **argv)
+{
+    CLI::App app{"What a guest must and must not be able to do"};
+    app.require_subcommand(1);
+
+    std::string export_name = "nop";
+    std::uint64_t gate_index = 0;
+    probes::AttachExpectation expected;
+    probes::BarToggle toggle;
+    probes::AttachLoop loop;
+
+    auto *unattached = app.add_subcommand("vmfunc-unattached");
+    auto *attached = app.add_subcommand("vmfunc-attached");
+    attached->add_option("EXPORT", export_name);
+    auto *attach = app.add_subcommand("attach");
+    attach->add_option("EXPORT", expected.export_name)->required();
+    attach->add_option("--expect", expected.error)->required();
+    attach->add_option("--timeout", expected.timeout);
+    attach->add_flag("!--no-wait", expected.wait);
+    auto *unprivileged = app.add_subcommand("unprivileged");
+    unprivileged->add_option("EXPORT", export_name);
+    auto *child = app.add_subcommand("unprivileged-child");
+    child->add_option("GATE", gate_index)->required();
+    auto *bar = app.add_subcommand("bar-toggle");
+    bar->add_option("EXPORT", toggle.export_name);
+    bar->add_option("--rounds", toggle.rounds);
+    bar->add_option("--crossings", toggle.crossings);
+    auto *attach_loop = app.add_subcommand("attach-loop");
+    attach_loop->add_option("EXPORT", loop.export_name);
+    attach_loop->add_option("--rounds", loop.rounds);
+    CLI11_PARSE(app, argc, argv);
+
+    if (*unattached) {
+        return probes::vmfunc_unattached();
+    }
+    if (*attached) {
+        return probes::vmfunc_attached(export_name);
+    }
+    if (*attach) {
+        return probes::attach(expected);
+    }
+    if (*unprivileged) {
+        return probes::unprivileged(export_name);
+    }
+    if (*child) {
+        return probes::unprivileged_child(gate_index);
+    }
+    return *bar ? probes::bar_toggle(toggle) : probes::attach_loop(loop);
+}

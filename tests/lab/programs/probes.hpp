@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each probe tries something from inside a guest, prints an ELISA-RESULT and returns an exit
+// status: 0 if things are as they should be.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace probes {
+
+// Of `action` in a child process: 0, or the signal that ended it; -1 if it returned false.
+[[nodiscard]] int signal_of(const std::function<bool()> &action);
+
+void vmfunc(std::uint32_t leaf, std::uint32_t index);
+
+// VMFUNC is #UD in a VM that is not attached, whatever the index.
+int vmfunc_unattached();
+
+// Attached, on every vCPU: only the gate's index works; the sub's does not (I1). After a detach
+// none does.
+int vmfunc_attached(const std::string &export_name);
+
+struct AttachExpectation {
+    std::string export_name;
+    std::string error;   // "refused", "role", "pcid", ...; "none": it must work
+    double timeout = 10; // seconds
+    bool wait = true;    // for the export to appear
+};
+int attach(const AttachExpectation &expected);
+
+// A process without privileges can neither ring the doorbell nor call an attachment of its VM: all
+// it can do is enter the gate, and the stub wants a token.
+int unprivileged(const std::string &export_name);
+// Its second half, in the process without privileges.
+int unprivileged_child(std::uint64_t gate_index);
+
+struct BarToggle {
+    std::string export_name = "nop";
+    std::uint64_t rounds = 20;
+    std::uint64_t crossings = 200; // in each round
+};
+// The memory BAR of an ivshmem device comes and goes (memory slots change, KVM builds new roots)
+// while calls run.
+int bar_toggle(const BarToggle &options);
+
+struct AttachLoop {
+    std::string export_name = "nop";
+    std::uint64_t rounds = 50;
+};
+// Attach, cross, register memory, detach: again and again. The host counts what is left.
+int attach_loop(const AttachLoop &options);
+
+} // namespace probes
