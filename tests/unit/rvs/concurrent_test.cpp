@@ -259,6 +259,8 @@ TEST(RvsConcurrent, StartNeverRevivesARegionThatIsBeingRemoved)
     World world;
     Guest guest{world, 9, small_buffers()};
     guest.open();
+    guest.put(Guest::tx_setup_at, rvif_tx_setup{RVIF_ADDR(0ull, Guest::descs_at)});
+    guest.put(Guest::rx_setup_at, guest.rx_setup(0));
     std::atomic<bool> stop{false};
     under_traffic(world, [&] {
         std::thread control{[&] {
@@ -271,8 +273,6 @@ TEST(RvsConcurrent, StartNeverRevivesARegionThatIsBeingRemoved)
                 std::this_thread::yield();
             }
         }};
-        guest.put(Guest::tx_setup_at, rvif_tx_setup{RVIF_ADDR(0ull, Guest::descs_at)});
-        guest.put(Guest::rx_setup_at, guest.rx_setup(0));
         std::uint64_t was_live = 0;
         const auto soon = Clock::now() + 1500ms;
         const auto end = Clock::now() + 20s;
