@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from host import Host, HostError
-from vm import Process, Vm
+from vm import Vm
 
 
 class StepFailed(Exception):
@@ -27,10 +27,7 @@ class Stage:
         self.scenario = scenario
         self.host = host
         self.events = events
-        self.vms = {
-            spec["name"]: (Process if spec["machine"] == "process" else Vm)(spec, host, events, scratch)
-            for spec in scenario["vm"]
-        }
+        self.vms = {spec["name"]: Vm(spec, host, events, scratch) for spec in scenario["vm"]}
         self.started: list[Vm] = []
         self.runs: list[dict] = []
         self.trouble: list[str] = []

@@ -232,33 +232,3 @@ class Vm:
             self._qmp = None
             self._qmp_buffer = b""
         (self._scratch / self.name / "qmp").unlink(missing_ok=True)
-
-
-class Process(Vm):
-    """machine = "process": the program runs on the host itself, in the place of a VM."""
-
-    def start(self) -> None:
-        if self.running:
-            raise HostError(f"process {self.name} is running already")
-        self.exit_status = self.qemu_status = None
-        self._process = subprocess.Popen(
-            ["sh", "-c", self.spec["program"]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env=self._host.environment, start_new_session=True,
-        )
-        os.set_blocking(self.fileno(), False)
-
-    def kill(self) -> None:
-        if self._process is not None and self.running:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self.drain()
-
-    def poll(self) -> bool:
-        assert self._process is not None
-        status = self._process.poll()
-        if status is not None and self.exit_status is None and status >= 0:
-            self.exit_status = status
-        return super().poll()
-
-    def snapshot(self, name: str) -> None:
-        """No counters: KVM knows nothing of a process."""

@@ -81,11 +81,8 @@ def _play_one(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    name = "demo" if arguments.backend == "elisa" else "demo-direct"
-    if arguments.backend == "direct":
-        arguments.machine = "local"
     shown = "this machine" if arguments.machine == "local" else "an emulated Intel host (Bochs)"
-    found = figures.demo(_play_one(name, arguments), arguments.backend, shown)
+    found = figures.demo(_play_one("demo", arguments), "elisa", shown)
     _write_json(arguments.json, found)
     print(figures.demo_table(found))
     problems = figures.demo_problems(found)
@@ -153,7 +150,6 @@ def main() -> int:
     runs.add_argument("--verdicts-later", action="store_true",
                       help="exit 0 if every scenario was played, however it went; `verdict` tells")
     demos = verbs.add_parser("demo", help="frames between two guests through the switch")
-    demos.add_argument("--backend", choices=("elisa", "direct"), default="elisa")
     benches = verbs.add_parser("bench", help="run a bench")
     benches.add_argument("name", choices=("roundtrip",))
     for verb in (runs, demos, benches):

@@ -87,7 +87,7 @@ class _EventFile:
 
 def run(job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
     scenarios = job["scenarios"]
-    with_vms = [s for s in scenarios if any(vm["machine"] != "process" for vm in s["vm"])]
+    with_vms = [s for s in scenarios if s["vm"]]
     lacks = missing(bool(with_vms), any(s["modules"] == "elisa" for s in with_vms))
     if lacks:
         raise LabError("this machine cannot run these scenarios itself; missing:\n"
@@ -103,7 +103,7 @@ def run(job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
 def _run_in(folder: Path, job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
     payload, events_path = folder / "payload", folder / "events"
     payload.mkdir()
-    kinds = {vm["image"] for scenario in job["scenarios"] for vm in scenario["vm"] if vm["machine"] != "process"}
+    kinds = {vm["image"] for scenario in job["scenarios"] for vm in scenario["vm"]}
     guest_kernel = kernels.guest_kernel() if kinds else None
     images.stage(payload, images.Binaries(build), guest_kernel, None, None,
                  {**job, "events": str(events_path), "loads_modules": False}, kinds)

@@ -23,6 +23,7 @@ class Report:
         self.heard = time.monotonic()  # when the last event came
         self.playing: str | None = None  # the scenario that is in progress
         self._scenario = "host"
+        self._said: dict[str, str] = {}  # the last line of each VM that still runs
         self._files: dict[Path, IO[str]] = {}
 
     def event(self, line: str) -> None:
@@ -45,17 +46,26 @@ class Report:
 
     def _on_begin(self, event: dict[str, Any]) -> None:
         self._scenario = self.playing = event["scenario"]
+        self._said.clear()
         say(f"{self._scenario}: begins at {event['t']:.1f} s of the host's clock")
 
     def _on_step(self, event: dict[str, Any]) -> None:
         say(f"{self._scenario}: step {event['number']}/{event['of']} {event['text']}")
 
+    def _on_alive(self, event: dict[str, Any]) -> None:
+        """Nothing happened for a while: say where things stand, so that a slow run does not look like a dead one."""
+        said = "; ".join(f"{vm} said last: {line[:60]}" for vm, line in self._said.items())
+        say(f"{self._scenario}: {event['t']:.0f} s of the host's clock; {said or 'no VM has said anything yet'}")
+
     def _on_vm_line(self, event: dict[str, Any]) -> None:
+        if event["line"].strip():
+            self._said[event["vm"]] = event["line"].strip()
         self._keep(event["vm"], f"[{event['t']:9.3f}] {event['line']}")
         if self.verbose or event["line"].startswith("ELISA-PROGRESS "):
             say(f"{self._scenario}: {event['vm']}| {event['line'].removeprefix('ELISA-PROGRESS ')}")
 
     def _on_vm_exit(self, event: dict[str, Any]) -> None:
+        self._said.pop(event["vm"], None)
         status = "no status" if event["status"] is None else f"status {event['status']}"
         say(f"{self._scenario}: VM {event['vm']} ended, {status}")
 

@@ -14,7 +14,7 @@
     label = "a"              # default: the name
     memory = 256             # MiB
     vcpus = 1
-    machine = "microvm"      # microvm, pc, q35; or "process": the program runs on the host, in the place of a VM
+    machine = "microvm"      # microvm, pc, q35
     image = "plain"          # "dpdk" has dpdk-testpmd too
     hugepages = 0            # 2 MiB pages
     program = "uname -a"     # run by the guest's sh; its exit status is the VM's
@@ -51,7 +51,7 @@ _VM: dict[str, Any] = {
     "hugepages": 0, "program": "", "qemu": [], "cpu": "host,-pcid", "append": "",
 }
 _CHOICES = {
-    "modules": ("elisa", "stock"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35", "process"),
+    "modules": ("elisa", "stock"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
     "image": ("plain", "dpdk"), "suite": ("test", "demo", "bench", "hand"),
 }
 # verb -> (type of its value, whether the value names VMs, other keys: required, optional)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import unittest
 
 from elisalab import figures
+from elisalab.log import LabError
 
 
 def _flow(**changes: object) -> dict:
@@ -43,11 +44,19 @@ class Demo(unittest.TestCase):
 
 
 class RoundTrip(unittest.TestCase):
-    def test_is_as_reported(self) -> None:
-        report = {"crossing": {"instructions": 56, "vmfuncs": 4, "exits": 0}, "vmcall": {"instructions": 840, "exits": 1}}
-        found = figures.roundtrip({"vms": {"a": {"results": [report], "kvm": {}}}})
-        self.assertEqual(found, report)
+    REPORT = {"count": 1000, "crossing": {"instructions": 56, "vmfuncs": 4}, "vmcall": {"instructions": 840}}
+
+    def test_exits_are_kvm_s_less_those_of_an_idle_span(self) -> None:
+        counters = {"bench-idle": {"exits": 10}, "bench-crossings": {"exits": 20}, "bench-vmcalls": {"exits": 31},
+                    "bench-end": {"exits": 131}}
+        found = figures.roundtrip({"vms": {"a": {"results": [self.REPORT], "kvm": counters}}})
+        self.assertEqual(found, {"crossing": {"instructions": 56, "vmfuncs": 4, "exits": 0.0},
+                                 "vmcall": {"instructions": 840, "exits": 1.0}})
         self.assertIn("15.0 times", figures.roundtrip_table(found))
+
+    def test_missing_counters_are_told(self) -> None:
+        with self.assertRaises(LabError):
+            figures.roundtrip({"vms": {"a": {"results": [self.REPORT], "kvm": {}}}})
 
 
 if __name__ == "__main__":
