@@ -46,6 +46,23 @@ std::string with_errno(const std::string &what, int error)
     return what + ": " + std::strerror(error);
 }
 
+// Memory to be written to in vain, put over [address, address + length) in one step: a call that is under way there sees
+// either the old or the new. Not locked, hence not populated, even if the application has asked for that (mlockall).
+bool cover_with_scratch(std::uint64_t address, std::uint64_t length)
+{
+    void *scratch = ::mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (scratch == MAP_FAILED) {
+        return false;
+    }
+    ::munlock(scratch, length);
+    if (::mprotect(scratch, length, PROT_READ | PROT_WRITE) != 0 ||
+        ::mremap(scratch, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at(address)) == MAP_FAILED) {
+        ::munmap(scratch, length);
+        return false;
+    }
+    return true;
+}
+
 // One connection, however many ports the process has: their memory is the same.
 class Session {
   public:
@@ -55,6 +72,19 @@ class Session {
     [[nodiscard]] rvs::Switch &rvs() const { return *switch_; }
     [[nodiscard]] bool manager_alive() const { return connected_.load(std::memory_order_relaxed); }
 
+    // False: this process was stopped for so long that others went on without it; its mappings are not up to date.
+    [[nodiscard]] bool up_to_date() const noexcept
+    {
+        return board_->published.load(std::memory_order_acquire) <= mapped_.load(std::memory_order_acquire);
+    }
+    // Gives the control thread time to see to it.
+    [[nodiscard]] bool catch_up() const noexcept
+    {
+        for (int i = 0; i < 1000 && !up_to_date(); ++i) {
+            ::usleep(1000);
+        }
+        return up_to_date();
+    }
     // One request and its answer. False: `why`.
     bool ask(Message message, std::span<const int> fds, Message &answer, std::string &why);
     int share_memory(std::span<const Segment> segments, std::string &why);
@@ -75,6 +105,9 @@ class Session {
     bool controlled_ = false;
     std::atomic<bool> leaving_ = false;
     std::atomic<bool> connected_ = false;
+    // What the manager has published, and what of it is mapped here: see direct::Board.
+    const direct::Board *board_ = nullptr;
+    std::atomic<std::uint64_t> mapped_ = 0;
     std::uint64_t map_filled_ = 0; // bytes of a mapping whose segments come in several messages
 
     std::mutex send_; // one request at a time
@@ -144,6 +177,7 @@ bool Session::connect(const std::string &path, std::string &why)
         return false;
     }
     reserved_ = true;
+    // It stays without access: applications that mlockall(), testpmd for one, would have all of it populated.
 
     Message hello;
     hello.kind = Kind::hello;
@@ -186,7 +220,7 @@ bool Session::connect(const std::string &path, std::string &why)
 bool Session::map_switch(Received &welcome, std::string &why)
 {
     const std::uint64_t bytes = welcome.message.argument[0];
-    if (welcome.fd_count != 1 || bytes == 0 || bytes > ELISA_OBJECT_MAX) {
+    if (welcome.fd_count != 1 || bytes <= direct::board_bytes || bytes > ELISA_OBJECT_MAX) {
         why = "the manager sends no switch: bring manager and driver to the same release";
         return false;
     }
@@ -195,7 +229,9 @@ bool Session::map_switch(Received &welcome, std::string &why)
         why = with_errno("cannot map the switch", errno);
         return false;
     }
-    switch_ = rvs::Switch::open(at(ELISA_OBJECT_VA), bytes);
+    switch_ = rvs::Switch::open(at(ELISA_OBJECT_VA), bytes - direct::board_bytes);
+    board_ = static_cast<const direct::Board *>(at(ELISA_OBJECT_VA + bytes - direct::board_bytes));
+    mapped_ = welcome.message.argument[1];
     if (switch_ == nullptr) {
         why = "the switch has another layout: bring manager and driver to the same release";
         return false;
@@ -254,11 +290,13 @@ bool Session::handle(Received &received)
         if (!in_window(message.argument[1], message.argument[2])) {
             return false;
         }
-        ::mmap(at(message.argument[1]), message.argument[2], PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        if (!cover_with_scratch(message.argument[1], message.argument[2])) {
+            RVIF_LOG(ERR, "cannot unmap the packet memory of a peer: %s\n", std::strerror(errno));
+            return false;
+        }
         Message ack;
         ack.kind = Kind::ack;
-        ack.argument[0] = message.argument[0];
+        ack.argument = {message.argument[0], 1, 0, 0};
         return direct::send(socket_.get(), ack) == 0;
     }
     default:
@@ -290,6 +328,7 @@ bool Session::map_region(Received &received)
         return true;
     }
     map_filled_ = 0;
+    mapped_.store(std::max(mapped_.load(), message.argument[0]), std::memory_order_release);
     Message ack;
     ack.kind = Kind::ack;
     ack.argument[0] = message.argument[0];
@@ -400,6 +439,9 @@ class DirectBackend final : public Backend {
 
     CallResult call(std::uint64_t op, std::uint64_t a1, std::uint64_t a2, std::uint64_t a3) noexcept override
     {
+        if (!session_->up_to_date() && !session_->catch_up()) [[unlikely]] {
+            return {.status = 0, .value = -RVIF_E_BUSY};
+        }
         return {.status = 0, .value = switch_->call(port_, op, a1, a2, a3)};
     }
 

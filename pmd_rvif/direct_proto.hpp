@@ -15,13 +15,15 @@
 //   region_remove, port_close  likewise, with unmap
 //
 // Everything is mapped at the same address in every process: the switch at ELISA_OBJECT_VA, region memory in the
-// window. A driver that goes away closes its socket; that is all the manager needs to take back what it had.
+// window. A driver that goes away closes its socket; that is all the manager needs to take back what it had. One that
+// is stopped (SIGSTOP, a debugger) is not waited for; it catches up before its next call.
 // There is no isolation here: each process maps everybody's packet memory.
 #pragma once
 
 #include "elisa_abi.h"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -46,14 +48,22 @@ enum class Kind : std::uint32_t {
     port_close,    // argument[0] port
     region_add,    // segments; argument[0] 1: more of them follow -> argument[0] index in rvif addresses
     region_remove, // argument[0] index
-    ack,           // argument[0] mapping; not answered
+    ack,           // argument[0] mapping, [1] 0: mapped, 1: unmapped; not answered
     // from the manager
-    welcome, // argument[0] bytes of the switch, + fd
+    welcome, // argument[0] bytes of the switch and the board behind it, [1] mappings up to this are not yours; + fd
     done,
     failed, // text: why
     map,    // argument[0] mapping, [1] address, [2] length, [3] 1: more of its segments follow; segments
     unmap,  // argument[0] mapping, [1] address, [2] length
 };
+
+// Lies behind the switch in the same memory, in a page of its own. Mappings are numbered upwards. Normally a mapping is
+// published when everybody has acknowledged it; a process that was stopped meanwhile finds here that it has to catch up
+// before it calls the switch again.
+struct Board {
+    std::atomic<std::uint64_t> published;
+};
+inline constexpr std::size_t board_bytes = 4096;
 
 struct FileSegment {
     std::uint64_t length;

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -76,6 +77,12 @@ class Process:
             return self._process.wait(bound)
         except subprocess.TimeoutExpired:
             raise BedError(f"{self.name} does not end within {bound:.0f} s. It said last:\n{self.tail()}") from None
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL: no good-byes."""

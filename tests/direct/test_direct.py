@@ -159,6 +159,53 @@ class DirectTest(unittest.TestCase):
         self.assertTrue(flooder.running())
         self.ends_well(generator, echo)
 
+    def test_a_frozen_sender_stops_nobody(self) -> None:
+        manager = self.bed.manager()
+        echo = self.bed.echo("b", options="peers=3")
+        frozen = self.bed.generator("a", [(64, 3_000_000)], options="lost_ms=20000")
+        frozen.until_says("traffic-begin")
+        present = self.bed.generator("c", [(64, 100_000)], mac=C)
+        present.until_says("traffic-begin")
+        frozen.freeze()
+        for flow in self.bed.report(present)["flows"]:
+            self.assertEqual(100_000, flow["verified"], flow)
+        # Its mappings cannot be changed while it is stopped, and yet others come and go.
+        newcomer = self.bed.generator("d", [(1500, 5_000)], mac="02:72:76:67:00:04")
+        for flow in self.bed.report(newcomer)["flows"]:
+            self.assertEqual(5_000, flow["verified"], flow)
+        self.ends_well(present, newcomer)
+        manager.until_says("does not react")
+        frozen.thaw()
+        for flow in self.bed.report(frozen, 120)["flows"]:
+            self.assertEqual(0, flow["corrupted"] + flow["duplicated"], flow)
+            self.assertEqual(flow["sent"], flow["verified"], flow)
+        self.ends_well(frozen, echo)
+
+    def test_a_port_stops_while_its_peer_is_frozen(self) -> None:
+        self.bed.manager()
+        sink = self.bed.testpmd("b", ["net_rvif0,backend=direct,mac=" + B], "-i", "--forward-mode=rxonly", mbufs=4096)
+        sink.until_says("testpmd>")
+        sink.say("start")
+        source = self.bed.testpmd("a", ["net_rvif0,backend=direct"], "--forward-mode=txonly", "--eth-peer=0," + B)
+        source.until_says("Press enter to exit")
+        for round_ in range(4):
+            time.sleep(0.2)
+            source.freeze()  # most likely inside the switch: it does nothing else
+            sink.say("stop")
+            sink.say("port stop all")
+            sink.until_says("Stopping ports...", times=round_ + 1)
+            time.sleep(2.5)
+            source.thaw()
+            sink.say("port start all")
+            sink.say("start")
+            sink.until_says("rxonly packet forwarding", times=round_ + 2)
+        sink.say("stop")
+        sink.say("port stop all")
+        sink.say("dump_mempool mb_pool_0")
+        sink.until_says("total_cache_count=")
+        free = sum(int(re.findall(rf"{kind}=(\d+)", sink.output())[-1]) for kind in ("common_pool_count", "total_cache_count"))
+        self.assertEqual(4096, free)
+
     def test_traffic_goes_on_without_the_manager(self) -> None:
         manager = self.bed.manager()
         echo = self.bed.echo("b")

@@ -21,8 +21,9 @@ using namespace rvif::direct;
 
 namespace {
 
-// A driver that takes longer to map what it is told to is gone for all practical purposes.
-constexpr std::chrono::seconds ack_timeout{10};
+// A driver that takes longer to map what it is told to has been stopped. The others go on without it; the Board keeps
+// it from calling the switch before it has caught up.
+constexpr std::chrono::seconds ack_timeout{5};
 // A caller that has stopped inside the switch keeps memory busy; its owner does not wait longer than this.
 constexpr std::chrono::milliseconds grace_timeout{500};
 constexpr std::uint64_t window_align = std::uint64_t{2} << 20;
@@ -47,7 +48,8 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
         ::setrlimit(RLIMIT_NOFILE, &files);
     }
 
-    server->memory_bytes_ = (rvs::Switch::footprint(options.limits) + 4095) & ~std::size_t{4095};
+    const std::size_t switch_bytes = (rvs::Switch::footprint(options.limits) + 4095) & ~std::size_t{4095};
+    server->memory_bytes_ = switch_bytes + board_bytes;
     server->memory_fd_ = Fd{::memfd_create("rvs", MFD_CLOEXEC)};
     if (!server->memory_fd_ ||
         ::ftruncate(server->memory_fd_.get(), static_cast<off_t>(server->memory_bytes_)) != 0) {
@@ -59,7 +61,8 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
         server->memory_ = nullptr;
         return failed("cannot map the switch's memory");
     }
-    server->switch_ = rvs::Switch::create(server->memory_, server->memory_bytes_, options.limits);
+    server->switch_ = rvs::Switch::create(server->memory_, switch_bytes, options.limits);
+    server->board_ = reinterpret_cast<Board *>(static_cast<std::byte *>(server->memory_) + switch_bytes); // zeros
     if (server->switch_ == nullptr) {
         why = "the switch cannot be laid out: a limit is out of range";
         return nullptr;
@@ -201,7 +204,8 @@ void DirectServer::handle(Client &client, Received &received)
         return;
     case Kind::ack:
         for (Mapping &mapping : mappings_) {
-            if (mapping.id == message.argument[0]) {
+            const bool unmapped = mapping.state == Mapping::State::unmapping || mapping.state == Mapping::State::lingering;
+            if (mapping.id == message.argument[0] && unmapped == (message.argument[1] != 0)) {
                 mapping.waiting.erase(client.id);
             }
         }
@@ -224,6 +228,7 @@ void DirectServer::hello(Client &client, const Message &message)
     welcome.kind = Kind::welcome;
     welcome.sequence = message.sequence;
     welcome.argument[0] = memory_bytes_;
+    welcome.argument[1] = next_id_ - 1;
     const int fd = memory_fd_.get();
     tell(client, welcome, {&fd, 1});
     for (Mapping &mapping : mappings_) {
@@ -386,7 +391,6 @@ void DirectServer::close_mapping(Mapping &mapping)
     switch_->grace_begin(mapping.grace);
     mapping.state = Mapping::State::closing;
     mapping.deadline = Clock::now() + grace_timeout;
-    mapping.waiting.clear();
 }
 
 void DirectServer::drop(Client &client, const char *reason)
@@ -437,8 +441,11 @@ void DirectServer::advance()
     for (Client &client : clients_) {
         if (acknowledged(client)) {
             client.deadline.reset();
-        } else if (client.deadline && now > *client.deadline) {
-            drop(client, "does not map what it is told to: dropped");
+            client.late = false;
+        } else if (!client.late && client.deadline && now > *client.deadline) {
+            client.late = true;
+            std::printf("vmnet: %s (pid %" PRIu64 ") does not react, nobody waits for it any more\n",
+                        client.name.c_str(), client.pid);
         }
     }
     for (auto it = mappings_.begin(); it != mappings_.end();) {
@@ -447,8 +454,9 @@ void DirectServer::advance()
         bool done = false;
         switch (mapping.state) {
         case Mapping::State::mapping:
-            if (mapping.waiting.empty() && owner != nullptr) {
+            if (!awaited(mapping) && owner != nullptr) {
                 mapping.state = Mapping::State::live;
+                board_->published.store(std::max(board_->published.load(), mapping.id));
                 bool taken = true;
                 for (const rvs::PortId port : owner->ports) {
                     taken = switch_->region_add(port, mapping.index, mapping.address, mapping.length) ==
@@ -472,9 +480,8 @@ void DirectServer::advance()
                 message.argument = {mapping.id, mapping.address, mapping.length, 0};
                 for (Client &client : clients_) {
                     if (client.welcome && !client.dead) {
-                        mapping.waiting.insert(client.id);
                         tell(client, message);
-                        client.deadline = now + ack_timeout;
+                        expect_ack(client, mapping);
                     }
                 }
                 mapping.state = Mapping::State::unmapping;
@@ -482,7 +489,7 @@ void DirectServer::advance()
             break;
         }
         case Mapping::State::unmapping:
-            if (mapping.waiting.empty()) {
+            if (!awaited(mapping)) {
                 if (owner != nullptr) {
                     answer(*owner, mapping.sequence);
                 }
@@ -492,8 +499,8 @@ void DirectServer::advance()
             }
             break;
         case Mapping::State::lingering:
-            // The address goes to somebody else only when no call can be in it any more.
-            done = switch_->grace_over(mapping.grace);
+            // The address goes to somebody else only when no call can be in it and nobody has the old files there.
+            done = mapping.waiting.empty() && switch_->grace_over(mapping.grace);
             break;
         }
         it = done ? mappings_.erase(it) : std::next(it);
@@ -511,8 +518,27 @@ void DirectServer::advance()
 
 void DirectServer::tell(Client &client, const Message &message, std::span<const int> fds)
 {
-    if (!client.dead && send(client.socket.get(), message, fds, MSG_DONTWAIT) != 0) {
-        drop(client, "does not listen: dropped");
+    if (client.dead || client.deaf) {
+        return;
+    }
+    // A dead peer's end of file comes by itself. The port of a living one is never taken away: it may be inside.
+    const int error = send(client.socket.get(), message, fds, MSG_DONTWAIT);
+    client.deaf = error == EAGAIN || error == EWOULDBLOCK || error == ETOOMANYREFS;
+}
+
+// Whether a client that reacts still has to acknowledge.
+bool DirectServer::awaited(const Mapping &mapping) const
+{
+    return std::ranges::any_of(clients_, [&](const Client &client) {
+        return !client.dead && !client.late && mapping.waiting.contains(client.id);
+    });
+}
+
+void DirectServer::expect_ack(Client &client, Mapping &mapping)
+{
+    if (!client.dead) {
+        mapping.waiting.insert(client.id);
+        client.deadline = client.deadline.value_or(Clock::now() + ack_timeout);
     }
 }
 
@@ -549,10 +575,7 @@ void DirectServer::send_map(Client &client, Mapping &mapping)
         }
         tell(client, message, std::span{fds}.first(count));
     }
-    if (!client.dead) {
-        mapping.waiting.insert(client.id);
-        client.deadline = Clock::now() + ack_timeout;
-    }
+    expect_ack(client, mapping);
 }
 
 // ---------------------------------------------------------------- counters

@@ -53,6 +53,10 @@ class DirectServer {
         std::vector<rvif::direct::Fd> files;
         std::vector<rvif::direct::Message> opens; // wait until its mappings are acknowledged
         std::optional<Clock::time_point> deadline; // for its acknowledgements
+        // Stopped (a debugger, SIGSTOP): nobody waits for its acknowledgements, until they are in.
+        bool late = false;
+        // ... for so long that messages do not fit any more: it learns of nothing that came after.
+        bool deaf = false;
         bool dead = false;
     };
 
@@ -67,7 +71,7 @@ class DirectServer {
         std::uint64_t length = 0;
         std::vector<rvif::direct::FileSegment> segments;
         std::vector<rvif::direct::Fd> files;
-        std::set<ClientId> waiting; // have not acknowledged yet
+        std::set<ClientId> waiting; // have not acknowledged the last message about it yet
         std::uint64_t sequence = 0; // of the owner's request
         rvs::Switch::Grace grace{};
         Clock::time_point deadline{};
@@ -93,6 +97,8 @@ class DirectServer {
     void drop(Client &client, const char *reason);
     void advance();
     [[nodiscard]] bool acknowledged(const Client &client) const;
+    [[nodiscard]] bool awaited(const Mapping &mapping) const;
+    void expect_ack(Client &client, Mapping &mapping);
     [[nodiscard]] std::optional<std::uint64_t> find_address(std::uint64_t length) const;
     void tell(Client &client, const rvif::direct::Message &message, std::span<const int> fds = {});
     void answer(Client &client, std::uint64_t sequence, std::uint64_t value0 = 0, std::uint64_t value1 = 0);
@@ -107,6 +113,7 @@ class DirectServer {
     void *memory_ = nullptr;
     std::size_t memory_bytes_ = 0;
     rvs::Switch *switch_ = nullptr;
+    rvif::direct::Board *board_ = nullptr;
     std::list<Client> clients_;
     std::list<Mapping> mappings_;
     std::vector<Gone> gone_;
