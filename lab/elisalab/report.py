@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 import time
 from pathlib import Path
@@ -47,6 +48,7 @@ class Report:
     def _on_begin(self, event: dict[str, Any]) -> None:
         self._scenario = self.playing = event["scenario"]
         self._said.clear()
+        shutil.rmtree(self.logs / self._scenario, ignore_errors=True)  # of an earlier run
         say(f"{self._scenario}: begins at {event['t']:.1f} s of the host's clock")
 
     def _on_step(self, event: dict[str, Any]) -> None:
