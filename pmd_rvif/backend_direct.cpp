@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Direct mapping: the switch's memory and everybody's packet memory are mapped into this process, and the switch is
-// a function. A control thread keeps the mappings as the manager says; the data path does not know about it.
+// Direct mapping: the switch's memory and everybody's packet memory are mapped into this process,
+// and the switch is a function. A control thread keeps the mappings as the manager says; the data
+// path does not know about it.
 #include "backend.hpp"
 #include "devargs.hpp"
 #include "direct_proto.hpp"
 #include "port.hpp"
 #include "rvs/switch.hpp"
-
-#include <rte_lcore.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <rte_lcore.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -46,17 +46,20 @@ std::string with_errno(const std::string &what, int error)
     return what + ": " + std::strerror(error);
 }
 
-// Memory to be written to in vain, put over [address, address + length) in one step: a call that is under way there sees
-// either the old or the new. Not locked, hence not populated, even if the application has asked for that (mlockall).
+// Memory to be written to in vain, put over [address, address + length) in one step: a call that is
+// under way there sees either the old or the new. Not locked, hence not populated, even if the
+// application has asked for that (mlockall).
 bool cover_with_scratch(std::uint64_t address, std::uint64_t length)
 {
-    void *scratch = ::mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *scratch =
+        ::mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (scratch == MAP_FAILED) {
         return false;
     }
     ::munlock(scratch, length);
     if (::mprotect(scratch, length, PROT_READ | PROT_WRITE) != 0 ||
-        ::mremap(scratch, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at(address)) == MAP_FAILED) {
+        ::mremap(scratch, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at(address)) ==
+            MAP_FAILED) {
         ::munmap(scratch, length);
         return false;
     }
@@ -72,10 +75,12 @@ class Session {
     [[nodiscard]] rvs::Switch &rvs() const { return *switch_; }
     [[nodiscard]] bool manager_alive() const { return connected_.load(std::memory_order_relaxed); }
 
-    // False: this process was stopped for so long that others went on without it; its mappings are not up to date.
+    // False: this process was stopped for so long that others went on without it; its mappings are
+    // not up to date.
     [[nodiscard]] bool up_to_date() const noexcept
     {
-        return board_->published.load(std::memory_order_acquire) <= mapped_.load(std::memory_order_acquire);
+        return board_->published.load(std::memory_order_acquire) <=
+               mapped_.load(std::memory_order_acquire);
     }
     // Gives the control thread time to see to it.
     [[nodiscard]] bool catch_up() const noexcept
@@ -152,7 +157,8 @@ bool Session::connect(const std::string &path, std::string &why)
 {
     path_ = path;
     // Every hugepage of everybody is a file.
-    if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    if (rlimit files{};
+        ::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         ::setrlimit(RLIMIT_NOFILE, &files);
     }
@@ -164,20 +170,25 @@ bool Session::connect(const std::string &path, std::string &why)
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    if (::connect(socket_.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0) {
-        why = with_errno("cannot reach the manager at " + path, errno) + "; start it first: vmnet --backend direct --socket " +
-              path;
+    if (::connect(socket_.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) !=
+        0) {
+        why = with_errno("cannot reach the manager at " + path, errno) +
+              "; start it first: vmnet --backend direct --socket " + path;
         return false;
     }
     // The whole slot, so that nobody else's mmap lands where a region will come.
-    if (::mmap(at(ELISA_SLOT_BASE), ELISA_SLOT_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-               -1, 0) != at(ELISA_SLOT_BASE)) {
-        why = with_errno("the addresses of the switch (0x300000000000 on) are taken in this process", errno) +
-              "; try EAL's --base-virtaddr=0x100000000";
+    if (::mmap(at(ELISA_SLOT_BASE), ELISA_SLOT_SIZE, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+               0) != at(ELISA_SLOT_BASE)) {
+        why =
+            with_errno("the addresses of the switch (0x300000000000 on) are taken in this process",
+                       errno) +
+            "; try EAL's --base-virtaddr=0x100000000";
         return false;
     }
     reserved_ = true;
-    // It stays without access: applications that mlockall(), testpmd for one, would have all of it populated.
+    // It stays without access: applications that mlockall(), testpmd for one, would have all of it
+    // populated.
 
     Message hello;
     hello.kind = Kind::hello;
@@ -191,7 +202,8 @@ bool Session::connect(const std::string &path, std::string &why)
         return false;
     }
     if (direct::receive(socket_.get(), received) != direct::Receive::message) {
-        why = "no answer from " + path + ": is that the socket of vmnet --backend direct, of the same release?";
+        why = "no answer from " + path +
+              ": is that the socket of vmnet --backend direct, of the same release?";
         return false;
     }
     if (received.message.kind != Kind::welcome) {
@@ -209,7 +221,8 @@ bool Session::connect(const std::string &path, std::string &why)
         static_cast<Session *>(self)->listen();
         return nullptr;
     };
-    if (const int error = rte_ctrl_thread_create(&control_, "rvif-direct", nullptr, body, this); error != 0) {
+    if (const int error = rte_ctrl_thread_create(&control_, "rvif-direct", nullptr, body, this);
+        error != 0) {
         why = with_errno("cannot start a thread", -error);
         return false;
     }
@@ -224,8 +237,8 @@ bool Session::map_switch(Received &welcome, std::string &why)
         why = "the manager sends no switch: bring manager and driver to the same release";
         return false;
     }
-    if (::mmap(at(ELISA_OBJECT_VA), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, welcome.fds[0].get(), 0) ==
-        MAP_FAILED) {
+    if (::mmap(at(ELISA_OBJECT_VA), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+               welcome.fds[0].get(), 0) == MAP_FAILED) {
         why = with_errno("cannot map the switch", errno);
         return false;
     }
@@ -255,7 +268,8 @@ Session::~Session()
 void Session::listen()
 {
     Received received;
-    while (direct::receive(socket_.get(), received) == direct::Receive::message && handle(received)) {
+    while (direct::receive(socket_.get(), received) == direct::Receive::message &&
+           handle(received)) {
     }
     connected_ = false;
     {
@@ -264,7 +278,9 @@ void Session::listen()
     }
     if (!leaving_) {
         // The switch itself needs no manager.
-        RVIF_LOG(WARNING, "the manager at %s has gone: frames go on among those who are attached, nobody can join\n",
+        RVIF_LOG(WARNING,
+                 "the manager at %s has gone: frames go on among those who are attached, nobody "
+                 "can join\n",
                  path_.c_str());
     }
 }
@@ -286,7 +302,8 @@ bool Session::handle(Received &received)
     case Kind::map:
         return map_region(received);
     case Kind::unmap: {
-        // Somebody's call may be under way in it, even one of ours: put scratch memory there rather than nothing.
+        // Somebody's call may be under way in it, even one of ours: put scratch memory there rather
+        // than nothing.
         if (!in_window(message.argument[1], message.argument[2])) {
             return false;
         }
@@ -317,8 +334,9 @@ bool Session::map_region(Received &received)
         if (segment.length > length - map_filled_) {
             return false;
         }
-        if (::mmap(at(address + map_filled_), segment.length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-                   received.fds[i].get(), static_cast<off_t>(segment.fd_offset)) == MAP_FAILED) {
+        if (::mmap(at(address + map_filled_), segment.length, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_FIXED, received.fds[i].get(),
+                   static_cast<off_t>(segment.fd_offset)) == MAP_FAILED) {
             RVIF_LOG(ERR, "cannot map the packet memory of a peer: %s\n", std::strerror(errno));
             return false; // hanging up is the only honest answer
         }
@@ -358,7 +376,8 @@ bool Session::ask(Message message, std::span<const int> fds, Message &answer, st
     } else if (!connected_ || error != 0) {
         why = "the manager at " + path_ + " has gone: start it again, then this process";
     } else {
-        why = "no answer from the manager at " + path_ + " within " + std::to_string(answer_timeout.count()) + " s";
+        why = "no answer from the manager at " + path_ + " within " +
+              std::to_string(answer_timeout.count()) + " s";
     }
     return false;
 }
@@ -373,13 +392,15 @@ int Session::share_memory(std::span<const Segment> segments, std::string &why)
         }
     }
     if (std::ranges::any_of(segments, [](const Segment &segment) { return segment.fd < 0; })) {
-        why = "EAL's memory has no file behind it that could be shared: run with --in-memory, --no-huge, or without "
+        why = "EAL's memory has no file behind it that could be shared: run with --in-memory, "
+              "--no-huge, or without "
               "--legacy-mem";
         return -1;
     }
     Message answer;
     for (std::size_t from = 0; from < segments.size(); from += direct::segments_per_message) {
-        const auto part = segments.subspan(from, std::min(direct::segments_per_message, segments.size() - from));
+        const auto part =
+            segments.subspan(from, std::min(direct::segments_per_message, segments.size() - from));
         Message message;
         message.kind = Kind::region_add;
         message.argument[0] = from + part.size() < segments.size() ? 1 : 0;
@@ -417,7 +438,8 @@ void Session::unshare_memory(int index)
 
 class DirectBackend final : public Backend {
   public:
-    DirectBackend(std::shared_ptr<Session> session, rvs::PortId port) : session_{std::move(session)}, switch_{&session_->rvs()}, port_{port}
+    DirectBackend(std::shared_ptr<Session> session, rvs::PortId port)
+        : session_{std::move(session)}, switch_{&session_->rvs()}, port_{port}
     {
     }
 
@@ -437,7 +459,8 @@ class DirectBackend final : public Backend {
 
     void remove_region(int index) override { session_->unshare_memory(index); }
 
-    CallResult call(std::uint64_t op, std::uint64_t a1, std::uint64_t a2, std::uint64_t a3) noexcept override
+    CallResult call(std::uint64_t op, std::uint64_t a1, std::uint64_t a2,
+                    std::uint64_t a3) noexcept override
     {
         if (!session_->up_to_date() && !session_->catch_up()) [[unlikely]] {
             return {.status = 0, .value = -RVIF_E_BUSY};
@@ -446,7 +469,10 @@ class DirectBackend final : public Backend {
     }
 
     [[nodiscard]] bool alive() const noexcept override { return true; }
-    [[nodiscard]] std::string explain(std::int64_t status) const override { return std::to_string(status); }
+    [[nodiscard]] std::string explain(std::int64_t status) const override
+    {
+        return std::to_string(status);
+    }
 
   private:
     std::shared_ptr<Session> session_;
@@ -468,7 +494,8 @@ std::unique_ptr<Backend> attach_direct(const Config &config, std::string &why)
     if (!session->ask(message, {}, message, why)) {
         return nullptr;
     }
-    return std::make_unique<DirectBackend>(std::move(session), static_cast<rvs::PortId>(message.argument[0]));
+    return std::make_unique<DirectBackend>(std::move(session),
+                                           static_cast<rvs::PortId>(message.argument[0]));
 }
 
 } // namespace rvif

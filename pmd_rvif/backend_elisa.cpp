@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real thing: the switch is an export of the manager VM, a call is a crossing into its sub EPT context.
+// The real thing: the switch is an export of the manager VM, a call is a crossing into its sub EPT
+// context.
 #include "backend.hpp"
 #include "devargs.hpp"
 #include "elisa/guest.hpp"
@@ -35,7 +36,8 @@ class ElisaBackend final : public Backend {
         }
         const std::uint64_t index = region->id().value();
         if (index >= regions_.size()) {
-            why = "the export takes more than " + std::to_string(regions_.size()) + " regions, the switch does not";
+            why = "the export takes more than " + std::to_string(regions_.size()) +
+                  " regions, the switch does not";
             return -1;
         }
         regions_[index] = std::move(*region);
@@ -44,20 +46,25 @@ class ElisaBackend final : public Backend {
 
     void remove_region(int index) override { regions_[static_cast<std::size_t>(index)].reset(); }
 
-    CallResult call(std::uint64_t op, std::uint64_t a1, std::uint64_t a2, std::uint64_t a3) noexcept override
+    CallResult call(std::uint64_t op, std::uint64_t a1, std::uint64_t a2,
+                    std::uint64_t a3) noexcept override
     {
         const elisa::CallResult result = attachment_.call(op, a1, a2, a3);
         if (result.status == 0 && result.value != bad_token) [[likely]] {
             return {.status = 0, .value = result.value};
         }
         // The image crashing once is no reason to give up; the export being gone is.
-        if (result.status == 0 || result.status == -ELISA_E_DEAD || result.status == -ELISA_E_REVOKED) {
+        if (result.status == 0 || result.status == -ELISA_E_DEAD ||
+            result.status == -ELISA_E_REVOKED) {
             alive_.store(false, std::memory_order_relaxed);
         }
         return {.status = result.status != 0 ? result.status : -ELISA_E_DEAD, .value = 0};
     }
 
-    [[nodiscard]] bool alive() const noexcept override { return alive_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool alive() const noexcept override
+    {
+        return alive_.load(std::memory_order_relaxed);
+    }
 
     [[nodiscard]] std::string explain(std::int64_t status) const override
     {
@@ -65,7 +72,8 @@ class ElisaBackend final : public Backend {
         text += elisa::abi_error_name(status);
         text += ")";
         if (const auto abort = attachment_.abort_info(); abort) {
-            text += ", exit reason " + std::to_string(abort->exit_reason) + " at RIP " + std::to_string(abort->rip);
+            text += ", exit reason " + std::to_string(abort->exit_reason) + " at RIP " +
+                    std::to_string(abort->rip);
         }
         return text;
     }
@@ -82,7 +90,8 @@ std::unique_ptr<Backend> attach_elisa(const Config &config, std::string &why)
 {
     elisa::AttachOptions options;
     options.instance = config.instance;
-    elisa::Result<elisa::Attachment> attachment = elisa::Attachment::attach(config.export_name, options);
+    elisa::Result<elisa::Attachment> attachment =
+        elisa::Attachment::attach(config.export_name, options);
     if (!attachment) {
         why = attachment.error().message;
         return nullptr;

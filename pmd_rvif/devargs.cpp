@@ -4,12 +4,11 @@
 #include "elisa_abi.h"
 #include "rvs/rvif.h"
 
-#include <rte_kvargs.h>
-
 #include <cctype>
 #include <charconv>
 #include <cstring>
 #include <memory>
+#include <rte_kvargs.h>
 #include <sys/un.h>
 
 namespace rvif {
@@ -36,7 +35,8 @@ std::uint64_t trailing_number(const std::string &name)
 
 } // namespace
 
-const char *const devargs_help = "backend=elisa|direct,export=<name>,socket=<path>,instance=<number>,mac=<xx:xx:xx:xx:xx:xx>";
+const char *const devargs_help =
+    "backend=elisa|direct,export=<name>,socket=<path>,instance=<number>,mac=<xx:xx:xx:xx:xx:xx>";
 
 std::optional<Config> parse_devargs(const char *device, const char *args, std::string &why)
 {
@@ -78,12 +78,14 @@ std::optional<Config> parse_devargs(const char *device, const char *args, std::s
                 config.backend = BackendKind::direct;
             } else {
                 why = "backend=" + value +
-                      ": want backend=elisa (in a guest VM) or backend=direct (processes on one host)";
+                      ": want backend=elisa (in a guest VM) or backend=direct (processes on one "
+                      "host)";
                 return std::nullopt;
             }
         } else if (key == "export") {
             if (value.size() >= ELISA_NAME_MAX) {
-                why = "export=" + value + ": a name has at most " + std::to_string(ELISA_NAME_MAX - 1) + " bytes";
+                why = "export=" + value + ": a name has at most " +
+                      std::to_string(ELISA_NAME_MAX - 1) + " bytes";
                 return std::nullopt;
             }
             config.export_name = value;
@@ -104,7 +106,8 @@ std::optional<Config> parse_devargs(const char *device, const char *args, std::s
             }
         } else {
             rte_ether_addr mac;
-            if (rte_ether_unformat_addr(value.c_str(), &mac) != 0 || rte_is_valid_assigned_ether_addr(&mac) == 0) {
+            if (rte_ether_unformat_addr(value.c_str(), &mac) != 0 ||
+                rte_is_valid_assigned_ether_addr(&mac) == 0) {
                 why = "mac=" + value + ": want a unicast address, such as mac=02:00:00:00:00:01";
                 return std::nullopt;
             }

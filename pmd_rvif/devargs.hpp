@@ -2,10 +2,9 @@
 // The part of --vdev net_rvif0,... behind the comma.
 #pragma once
 
-#include <rte_ether.h>
-
 #include <cstdint>
 #include <optional>
+#include <rte_ether.h>
 #include <string>
 
 namespace rvif {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Direct backend: what a driver process and the manager say to each other on a Unix seqpacket socket.
+// Direct backend: what a driver process and the manager say to each other on a Unix seqpacket
+// socket.
 //
 //   driver                            manager
 //   hello                    ->
@@ -14,10 +15,10 @@
 //                            <-       done(index, length)
 //   region_remove, port_close  likewise, with unmap
 //
-// Everything is mapped at the same address in every process: the switch at ELISA_OBJECT_VA, region memory in the
-// window. A driver that goes away closes its socket; that is all the manager needs to take back what it had. One that
-// is stopped (SIGSTOP, a debugger) is not waited for; it catches up before its next call.
-// There is no isolation here: each process maps everybody's packet memory.
+// Everything is mapped at the same address in every process: the switch at ELISA_OBJECT_VA, region
+// memory in the window. A driver that goes away closes its socket; that is all the manager needs to
+// take back what it had. One that is stopped (SIGSTOP, a debugger) is not waited for; it catches up
+// before its next call. There is no isolation here: each process maps everybody's packet memory.
 #pragma once
 
 #include "elisa_abi.h"
@@ -46,20 +47,23 @@ enum class Kind : std::uint32_t {
     hello = 1,     // text: name of the process
     port_open,     // -> argument[0] port
     port_close,    // argument[0] port
-    region_add,    // segments; argument[0] 1: more of them follow -> argument[0] index in rvif addresses
+    region_add,    // segments; argument[0] 1: more of them follow -> argument[0] index in rvif
+                   // addresses
     region_remove, // argument[0] index
     ack,           // argument[0] mapping, [1] 0: mapped, 1: unmapped; not answered
     // from the manager
-    welcome, // argument[0] bytes of the switch and the board behind it, [1] mappings up to this are not yours; + fd
+    welcome, // argument[0] bytes of the switch and the board behind it, [1] mappings up to this are
+             // not yours; + fd
     done,
     failed, // text: why
-    map,    // argument[0] mapping, [1] address, [2] length, [3] 1: more of its segments follow; segments
+    map,    // argument[0] mapping, [1] address, [2] length, [3] 1: more of its segments follow;
+            // segments
     unmap,  // argument[0] mapping, [1] address, [2] length
 };
 
-// Lies behind the switch in the same memory, in a page of its own. Mappings are numbered upwards. Normally a mapping is
-// published when everybody has acknowledged it; a process that was stopped meanwhile finds here that it has to catch up
-// before it calls the switch again.
+// Lies behind the switch in the same memory, in a page of its own. Mappings are numbered upwards.
+// Normally a mapping is published when everybody has acknowledged it; a process that was stopped
+// meanwhile finds here that it has to catch up before it calls the switch again.
 struct Board {
     std::atomic<std::uint64_t> published;
 };
@@ -167,7 +171,8 @@ inline Receive receive(int socket, Received &out, int flags = 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? Receive::nothing : Receive::closed;
     }
     out.fd_count = 0;
-    for (cmsghdr *cmsg = CMSG_FIRSTHDR(&header); cmsg != nullptr; cmsg = CMSG_NXTHDR(&header, cmsg)) {
+    for (cmsghdr *cmsg = CMSG_FIRSTHDR(&header); cmsg != nullptr;
+         cmsg = CMSG_NXTHDR(&header, cmsg)) {
         if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS) {
             const std::size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
             for (std::size_t i = 0; i < count && out.fd_count < segments_per_message; ++i) {
@@ -180,8 +185,9 @@ inline Receive receive(int socket, Received &out, int flags = 0)
     if (got == 0) {
         return Receive::closed;
     }
-    if (got != static_cast<ssize_t>(sizeof(out.message)) || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
-        out.message.magic != magic || out.message.segments > segments_per_message) {
+    if (got != static_cast<ssize_t>(sizeof(out.message)) ||
+        (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || out.message.magic != magic ||
+        out.message.segments > segments_per_message) {
         return Receive::garbage;
     }
     out.message.text[sizeof(out.message.text) - 1] = '\0';

@@ -3,16 +3,15 @@
 #include "port.hpp"
 #include "rvs/names.h"
 
+#include <algorithm>
+#include <bit>
 #include <bus_vdev_driver.h>
+#include <cstring>
 #include <ethdev_vdev.h>
 #include <rte_cycles.h>
 #include <rte_malloc.h>
 #include <rte_mempool.h>
 #include <rte_version.h>
-
-#include <algorithm>
-#include <bit>
-#include <cstring>
 #include <utility>
 
 namespace rvif {
@@ -70,8 +69,8 @@ constexpr std::uint16_t default_depth = 512;
 
 // ------------------------------------------------------------------ memory
 
-// The application gave memory back, or got some: only the first can hurt, because what comes to that address next is
-// not what the switch has mapped. Runs with EAL's memory lock held.
+// The application gave memory back, or got some: only the first can hurt, because what comes to
+// that address next is not what the switch has mapped. Runs with EAL's memory lock held.
 void memory_event(rte_mem_event event, const void *address, std::size_t length, void *arg)
 {
     auto &port = *static_cast<Port *>(arg);
@@ -94,7 +93,8 @@ bool register_memory(Port &port, std::string &why)
 {
     std::vector<Block> blocks = dpdk_memory();
     std::erase_if(port.regions, [&](const Port::Registered &registered) {
-        const bool keep = !registered.stale && std::ranges::find(blocks, registered.block) != blocks.end();
+        const bool keep =
+            !registered.stale && std::ranges::find(blocks, registered.block) != blocks.end();
         if (!keep) {
             port.addresses.remove(registered.region);
             port.backend->remove_region(registered.region);
@@ -102,12 +102,14 @@ bool register_memory(Port &port, std::string &why)
         return !keep;
     });
     for (Block &block : blocks) {
-        const bool known = std::ranges::any_of(port.regions, [&](const auto &r) { return r.block == block; });
+        const bool known =
+            std::ranges::any_of(port.regions, [&](const auto &r) { return r.block == block; });
         if (known) {
             continue;
         }
         if (port.regions.size() == RVIF_MAX_REGIONS) {
-            RVIF_LOG(WARNING, "more than %d kinds of memory: the rest is copied before it is sent\n",
+            RVIF_LOG(WARNING,
+                     "more than %d kinds of memory: the rest is copied before it is sent\n",
                      RVIF_MAX_REGIONS);
             break;
         }
@@ -116,7 +118,8 @@ bool register_memory(Port &port, std::string &why)
             return false;
         }
         if (!port.addresses.add(block, region)) {
-            RVIF_LOG(WARNING, "memory is in too many pieces: some of it is copied before it is sent\n");
+            RVIF_LOG(WARNING,
+                     "memory is in too many pieces: some of it is copied before it is sent\n");
         }
         port.regions.push_back({.block = std::move(block), .region = region});
     }
@@ -148,12 +151,14 @@ bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std
         &visit);
     if (visit.outside || visit.region < 0) {
         why = std::string{"pool "} + pool->name +
-              " is not in EAL's memory: make it with rte_pktmbuf_pool_create (testpmd: --mp-alloc=native)";
+              " is not in EAL's memory: make it with rte_pktmbuf_pool_create (testpmd: "
+              "--mp-alloc=native)";
         return false;
     }
     if (visit.several) {
-        why = std::string{"pool "} + pool->name +
-              " is spread over memory of several kinds: make it smaller or use one size of hugepages";
+        why =
+            std::string{"pool "} + pool->name +
+            " is spread over memory of several kinds: make it smaller or use one size of hugepages";
         return false;
     }
     region = static_cast<std::uint32_t>(visit.region);
@@ -162,8 +167,8 @@ bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std
 
 // --------------------------------------------------------------- start, stop
 
-bool call_ok(Port &port, const char *what, std::string &why, std::uint64_t op, std::uint64_t a1 = 0, std::uint64_t a2 = 0,
-             std::int64_t *value = nullptr)
+bool call_ok(Port &port, const char *what, std::string &why, std::uint64_t op, std::uint64_t a1 = 0,
+             std::uint64_t a2 = 0, std::int64_t *value = nullptr)
 {
     const CallResult result = port.backend->call(op, a1, a2, 0);
     if (!result.ok()) {
@@ -177,11 +182,13 @@ bool call_ok(Port &port, const char *what, std::string &why, std::uint64_t op, s
 }
 
 // Where a thing of ours is; it was allocated before the memory was registered.
-bool where(const Port &port, const void *memory, std::size_t bytes, rvif_addr_t &out, std::string &why)
+bool where(const Port &port, const void *memory, std::size_t bytes, rvif_addr_t &out,
+           std::string &why)
 {
     const auto address = port.addresses.address(memory, bytes);
     if (!address) {
-        why = "EAL's heap is not in memory that can be shared: run without --no-shconf, or with memfd support";
+        why = "EAL's heap is not in memory that can be shared: run without --no-shconf, or with "
+              "memfd support";
         return false;
     }
     out = *address;
@@ -198,7 +205,8 @@ bool set_mac(Port &port, std::string &why)
 bool start_tx(Port &port, TxQueue &queue, std::string &why)
 {
     rvif_addr_t setup = 0;
-    if (!where(port, queue.ring.get(), sizeof(rvif_tx_desc) * RVIF_MAX_BURST, queue.setup->descs, why) ||
+    if (!where(port, queue.ring.get(), sizeof(rvif_tx_desc) * RVIF_MAX_BURST, queue.setup->descs,
+               why) ||
         !where(port, queue.bounce_memory.get(), bounce_bytes, queue.bounce_addr, why) ||
         !where(port, queue.setup.get(), sizeof(rvif_tx_setup), setup, why)) {
         return false;
@@ -211,7 +219,8 @@ bool start_rx(Port &port, RxQueue &queue, std::string &why)
 {
     rvif_addr_t setup = 0;
     if (!pool_region(port, queue.pool, queue.region, why) ||
-        !where(port, queue.ring.get(), RVIF_LANE_STRIDE(queue.depth) * RVIF_MAX_SOURCES, queue.setup->lanes, why) ||
+        !where(port, queue.ring.get(), RVIF_LANE_STRIDE(queue.depth) * RVIF_MAX_SOURCES,
+               queue.setup->lanes, why) ||
         !where(port, queue.setup.get(), sizeof(rvif_rx_setup), setup, why)) {
         return false;
     }
@@ -227,17 +236,20 @@ bool mtu_fits(const Port &port, std::uint32_t mtu, std::string &why)
 {
     for (const auto &queue : port.rx) {
         if (queue != nullptr && !queue->scattered && mtu + frame_overhead > queue->buf_len) {
-            why = "MTU " + std::to_string(mtu) + " needs buffers of " + std::to_string(mtu + frame_overhead) +
-                  " bytes, those of pool " + queue->pool->name + " hold " + std::to_string(queue->buf_len) +
-                  ": make them bigger (testpmd: --mbuf-size) or allow scattered rx (testpmd: --enable-scatter)";
+            why = "MTU " + std::to_string(mtu) + " needs buffers of " +
+                  std::to_string(mtu + frame_overhead) + " bytes, those of pool " +
+                  queue->pool->name + " hold " + std::to_string(queue->buf_len) +
+                  ": make them bigger (testpmd: --mbuf-size) or allow scattered rx (testpmd: "
+                  "--enable-scatter)";
             return false;
         }
     }
     return true;
 }
 
-// Asks the switch to stop until no call of a peer can be filling buffers of ours any more, and takes those back. A peer
-// that has stopped inside the switch (frozen, not killed) can keep it waiting: then the buffers stay where they are.
+// Asks the switch to stop until no call of a peer can be filling buffers of ours any more, and
+// takes those back. A peer that has stopped inside the switch (frozen, not killed) can keep it
+// waiting: then the buffers stay where they are.
 bool drain(Port &port)
 {
     constexpr int tries = 2000;
@@ -265,10 +277,12 @@ bool drain(Port &port)
     return true;
 }
 
-// Buffers that a peer may still write to must not go back to their pool: better lost than written to in other hands.
+// Buffers that a peer may still write to must not go back to their pool: better lost than written
+// to in other hands.
 void give_up(std::unique_ptr<RxQueue> &queue)
 {
-    RVIF_LOG(ERR, "a peer has stopped inside the switch: the buffers of rx queue %u are given up\n", queue->index);
+    RVIF_LOG(ERR, "a peer has stopped inside the switch: the buffers of rx queue %u are given up\n",
+             queue->index);
     static_cast<void>(queue.release());
 }
 
@@ -278,7 +292,8 @@ int start(rte_eth_dev *dev)
     std::string why;
     const auto go = [&] {
         if (port.undrained && !drain(port)) {
-            why = "a peer that has stopped inside the switch may still write to buffers of ours: resume or kill it";
+            why = "a peer that has stopped inside the switch may still write to buffers of ours: "
+                  "resume or kill it";
             return false;
         }
         if (!mtu_fits(port, dev->data->mtu, why) || !register_memory(port, why)) {
@@ -316,8 +331,10 @@ int stop(rte_eth_dev *dev)
 {
     Port &port = port_of(dev);
     if (!drain(port)) {
-        RVIF_LOG(ERR, "%s: a peer has stopped inside the switch and may still write to buffers of ours: they stay "
-                      "posted until it goes on or is killed\n",
+        RVIF_LOG(ERR,
+                 "%s: a peer has stopped inside the switch and may still write to buffers of ours: "
+                 "they stay "
+                 "posted until it goes on or is killed\n",
                  dev->data->name);
     }
     for (auto &queue : port.rx) {
@@ -341,8 +358,8 @@ int configure(rte_eth_dev *dev)
     return 0;
 }
 
-int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigned socket, const rte_eth_rxconf *conf,
-             rte_mempool *pool)
+int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigned socket,
+             const rte_eth_rxconf *conf, rte_mempool *pool)
 {
     Port &port = port_of(dev);
     const auto refuse = [&](const std::string &why) {
@@ -350,10 +367,12 @@ int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigne
         return -EINVAL;
     };
     if (depth < RVIF_MIN_DEPTH || depth > RVIF_MAX_DEPTH || !std::has_single_bit(depth)) {
-        const unsigned near = std::clamp<unsigned>(std::bit_ceil<unsigned>(depth), RVIF_MIN_DEPTH, RVIF_MAX_DEPTH);
+        const unsigned near =
+            std::clamp<unsigned>(std::bit_ceil<unsigned>(depth), RVIF_MIN_DEPTH, RVIF_MAX_DEPTH);
         return refuse(std::to_string(depth) + " descriptors: want a power of two from " +
-                      std::to_string(RVIF_MIN_DEPTH) + " to " + std::to_string(RVIF_MAX_DEPTH) + ", such as " +
-                      std::to_string(near) + " (testpmd: --rxd=" + std::to_string(near) + ")");
+                      std::to_string(RVIF_MIN_DEPTH) + " to " + std::to_string(RVIF_MAX_DEPTH) +
+                      ", such as " + std::to_string(near) +
+                      " (testpmd: --rxd=" + std::to_string(near) + ")");
     }
     if (pool == nullptr) {
         return refuse("several pools for one queue (buffer split) are not supported: give one");
@@ -362,20 +381,25 @@ int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigne
         return refuse("deferred start is not supported: leave rx_deferred_start 0");
     }
     if ((rte_pktmbuf_priv_flags(pool) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF) != 0) {
-        return refuse(std::string{"pool "} + pool->name + " has pinned external buffers: use an ordinary mbuf pool");
+        return refuse(std::string{"pool "} + pool->name +
+                      " has pinned external buffers: use an ordinary mbuf pool");
     }
     if ((pool->flags & RTE_MEMPOOL_F_NO_CACHE_ALIGN) != 0) {
         return refuse(std::string{"pool "} + pool->name +
-                      " does not align its mbufs to cache lines: create it without RTE_MEMPOOL_F_NO_CACHE_ALIGN");
+                      " does not align its mbufs to cache lines: create it without "
+                      "RTE_MEMPOOL_F_NO_CACHE_ALIGN");
     }
-    // The data of a posted buffer begins at a multiple of RVIF_BUF_UNIT. An mbuf does too; its private area may
-    // not be one.
-    const std::uint32_t before = static_cast<std::uint32_t>(sizeof(rte_mbuf)) + rte_pktmbuf_priv_size(pool);
-    const std::uint32_t data_off = RTE_ALIGN_CEIL(before + RTE_PKTMBUF_HEADROOM, RVIF_BUF_UNIT) - before;
+    // The data of a posted buffer begins at a multiple of RVIF_BUF_UNIT. An mbuf does too; its
+    // private area may not be one.
+    const std::uint32_t before =
+        static_cast<std::uint32_t>(sizeof(rte_mbuf)) + rte_pktmbuf_priv_size(pool);
+    const std::uint32_t data_off =
+        RTE_ALIGN_CEIL(before + RTE_PKTMBUF_HEADROOM, RVIF_BUF_UNIT) - before;
     const std::uint32_t room = rte_pktmbuf_data_room_size(pool);
     if (room < data_off + RVIF_BUF_UNIT) {
-        return refuse(std::string{"the buffers of pool "} + pool->name + " have room for " + std::to_string(room) +
-                      " bytes: want " + std::to_string(data_off + RVIF_BUF_UNIT) + " at least");
+        return refuse(std::string{"the buffers of pool "} + pool->name + " have room for " +
+                      std::to_string(room) + " bytes: want " +
+                      std::to_string(data_off + RVIF_BUF_UNIT) + " at least");
     }
 
     auto queue = std::make_unique<RxQueue>();
@@ -385,12 +409,15 @@ int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigne
     queue->depth = depth;
     queue->data_off = static_cast<std::uint16_t>(data_off);
     queue->buf_len = std::min<std::uint32_t>(room - data_off, RVIF_COMP_LEN_MASK);
-    queue->scattered = ((dev->data->dev_conf.rxmode.offloads | conf->offloads) & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+    queue->scattered =
+        ((dev->data->dev_conf.rxmode.offloads | conf->offloads) & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
     const int node = static_cast<int>(socket);
-    queue->ring.reset(static_cast<std::uint32_t *>(eal_alloc(RVIF_LANE_STRIDE(depth) * RVIF_MAX_SOURCES, node)));
+    queue->ring.reset(
+        static_cast<std::uint32_t *>(eal_alloc(RVIF_LANE_STRIDE(depth) * RVIF_MAX_SOURCES, node)));
     queue->setup.reset(static_cast<rvif_rx_setup *>(eal_alloc(sizeof(rvif_rx_setup), node)));
     if (queue->ring == nullptr || queue->setup == nullptr) {
-        RVIF_LOG(ERR, "%s rx queue %u: EAL's heap is used up: give it more memory (-m)\n", dev->data->name, index);
+        RVIF_LOG(ERR, "%s rx queue %u: EAL's heap is used up: give it more memory (-m)\n",
+                 dev->data->name, index);
         return -ENOMEM;
     }
     queue->mbufs = std::make_unique<rte_mbuf *[]>(std::size_t{depth} * RVIF_MAX_SOURCES);
@@ -409,25 +436,29 @@ int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigne
     return 0;
 }
 
-int tx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t, unsigned socket, const rte_eth_txconf *conf)
+int tx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t, unsigned socket,
+             const rte_eth_txconf *conf)
 {
     Port &port = port_of(dev);
     if (conf->tx_deferred_start != 0) {
-        RVIF_LOG(ERR, "%s tx queue %u: deferred start is not supported: leave tx_deferred_start 0\n",
+        RVIF_LOG(ERR,
+                 "%s tx queue %u: deferred start is not supported: leave tx_deferred_start 0\n",
                  dev->data->name, index);
         return -EINVAL;
     }
     auto queue = std::make_unique<TxQueue>();
     queue->port = &port;
     queue->index = index;
-    queue->fast_free =
-        ((dev->data->dev_conf.txmode.offloads | conf->offloads) & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) != 0;
+    queue->fast_free = ((dev->data->dev_conf.txmode.offloads | conf->offloads) &
+                        RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) != 0;
     const int node = static_cast<int>(socket);
-    queue->ring.reset(static_cast<rvif_tx_desc *>(eal_alloc(sizeof(rvif_tx_desc) * RVIF_MAX_BURST, node)));
+    queue->ring.reset(
+        static_cast<rvif_tx_desc *>(eal_alloc(sizeof(rvif_tx_desc) * RVIF_MAX_BURST, node)));
     queue->setup.reset(static_cast<rvif_tx_setup *>(eal_alloc(sizeof(rvif_tx_setup), node)));
     queue->bounce_memory.reset(static_cast<std::byte *>(eal_alloc(bounce_bytes, node)));
     if (queue->ring == nullptr || queue->setup == nullptr || queue->bounce_memory == nullptr) {
-        RVIF_LOG(ERR, "%s tx queue %u: EAL's heap is used up: give it more memory (-m)\n", dev->data->name, index);
+        RVIF_LOG(ERR, "%s tx queue %u: EAL's heap is used up: give it more memory (-m)\n",
+                 dev->data->name, index);
         return -ENOMEM;
     }
     queue->descs = queue->ring.get();
@@ -490,13 +521,22 @@ int info(rte_eth_dev *, rte_eth_dev_info *out)
     out->rx_queue_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
     out->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     out->tx_queue_offload_capa = out->tx_offload_capa;
-    out->rx_desc_lim = {.nb_max = RVIF_MAX_DEPTH, .nb_min = RVIF_MIN_DEPTH, .nb_align = 1, .nb_seg_max = 0, .nb_mtu_seg_max = 0};
+    out->rx_desc_lim = {.nb_max = RVIF_MAX_DEPTH,
+                        .nb_min = RVIF_MIN_DEPTH,
+                        .nb_align = 1,
+                        .nb_seg_max = 0,
+                        .nb_mtu_seg_max = 0};
     // There is no tx ring: a burst is one synchronous call.
-    out->tx_desc_lim = {.nb_max = RVIF_MAX_DEPTH, .nb_min = 1, .nb_align = 1, .nb_seg_max = RVIF_MAX_BURST, .nb_mtu_seg_max = RVIF_MAX_BURST};
+    out->tx_desc_lim = {.nb_max = RVIF_MAX_DEPTH,
+                        .nb_min = 1,
+                        .nb_align = 1,
+                        .nb_seg_max = RVIF_MAX_BURST,
+                        .nb_mtu_seg_max = RVIF_MAX_BURST};
     out->default_rxportconf = {.burst_size = 32, .ring_size = default_depth, .nb_queues = 1};
     out->default_txportconf = {.burst_size = 32, .ring_size = default_depth, .nb_queues = 1};
     out->speed_capa = RTE_ETH_LINK_SPEED_100G;
-    out->dev_capa &= ~std::uint64_t{RTE_ETH_DEV_CAPA_FLOW_RULE_KEEP | RTE_ETH_DEV_CAPA_FLOW_SHARED_OBJECT_KEEP};
+    out->dev_capa &=
+        ~std::uint64_t{RTE_ETH_DEV_CAPA_FLOW_RULE_KEEP | RTE_ETH_DEV_CAPA_FLOW_SHARED_OBJECT_KEEP};
     return 0;
 }
 
@@ -506,8 +546,9 @@ int link_update(rte_eth_dev *dev, int)
     link.link_speed = RTE_ETH_SPEED_NUM_100G;
     link.link_duplex = RTE_ETH_LINK_FULL_DUPLEX;
     link.link_autoneg = RTE_ETH_LINK_FIXED;
-    link.link_status = dev->data->dev_started != 0 && port_of(dev).backend->alive() ? RTE_ETH_LINK_UP
-                                                                                     : RTE_ETH_LINK_DOWN;
+    link.link_status = dev->data->dev_started != 0 && port_of(dev).backend->alive()
+                           ? RTE_ETH_LINK_UP
+                           : RTE_ETH_LINK_DOWN;
     return rte_eth_linkstatus_set(dev, &link);
 }
 
@@ -613,14 +654,17 @@ int probe(rte_vdev_device *vdev)
 {
     const char *name = rte_vdev_device_name(vdev);
     if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
-        RVIF_LOG(ERR, "%s: a secondary process cannot use this port, its queues belong to the primary: give the "
-                      "process a --vdev net_rvif of its own and run it as a primary (--file-prefix)\n",
+        RVIF_LOG(ERR,
+                 "%s: a secondary process cannot use this port, its queues belong to the primary: "
+                 "give the "
+                 "process a --vdev net_rvif of its own and run it as a primary (--file-prefix)\n",
                  name);
         return -ENOTSUP;
     }
     if (std::strncmp(rte_version(), "DPDK 22.11.", 11) != 0) {
-        RVIF_LOG(ERR, "%s: built for DPDK 22.11 and loaded into %s: build the plugin against that one\n", name,
-                 rte_version());
+        RVIF_LOG(ERR,
+                 "%s: built for DPDK 22.11 and loaded into %s: build the plugin against that one\n",
+                 name, rte_version());
         return -ENOTSUP;
     }
     std::string why;
@@ -632,19 +676,23 @@ int probe(rte_vdev_device *vdev)
 
     auto port = std::make_unique<Port>();
     port->config = *config;
-    port->backend = config->backend == BackendKind::direct ? attach_direct(*config, why) : attach_elisa(*config, why);
+    port->backend = config->backend == BackendKind::direct ? attach_direct(*config, why)
+                                                           : attach_elisa(*config, why);
     if (port->backend == nullptr) {
         RVIF_LOG(ERR, "%s: %s\n", name, why.c_str());
         return -ENODEV;
     }
     const CallResult hello = port->backend->call(RVIF_OP_INFO, 0, 0, 0);
     if (!hello.ok()) {
-        RVIF_LOG(ERR, "%s: the switch does not answer: %s\n", name, call_error(*port, "info", hello).c_str());
+        RVIF_LOG(ERR, "%s: the switch does not answer: %s\n", name,
+                 call_error(*port, "info", hello).c_str());
         return -ENODEV;
     }
     if (const auto version = static_cast<unsigned>(hello.value >> 32); version != RVIF_VERSION) {
-        RVIF_LOG(ERR, "%s: the switch speaks rvif version %u, this driver %u: bring both to the same release\n", name,
-                 version, RVIF_VERSION);
+        RVIF_LOG(ERR,
+                 "%s: the switch speaks rvif version %u, this driver %u: bring both to the same "
+                 "release\n",
+                 name, version, RVIF_VERSION);
         return -EPROTO;
     }
 
@@ -654,7 +702,8 @@ int probe(rte_vdev_device *vdev)
         return -ENOMEM;
     }
     const int node = vdev->device.numa_node;
-    port->stats_area.reset(static_cast<rvif_port_stats *>(eal_alloc(sizeof(rvif_port_stats), node)));
+    port->stats_area.reset(
+        static_cast<rvif_port_stats *>(eal_alloc(sizeof(rvif_port_stats), node)));
     dev->data->mac_addrs = static_cast<rte_ether_addr *>(eal_alloc(sizeof(rte_ether_addr), node));
     if (port->stats_area == nullptr || dev->data->mac_addrs == nullptr) {
         RVIF_LOG(ERR, "%s: EAL's heap is used up: give it more memory (-m)\n", name);
@@ -681,7 +730,8 @@ int probe(rte_vdev_device *vdev)
     dev->tx_pkt_burst = tx_burst;
     *static_cast<Port **>(dev->data->dev_private) = port.release();
     rte_eth_dev_probing_finish(dev);
-    RVIF_LOG(NOTICE, "%s is port %u of the switch\n", name, static_cast<unsigned>(hello.value & 0xffffffff));
+    RVIF_LOG(NOTICE, "%s is port %u of the switch\n", name,
+             static_cast<unsigned>(hello.value & 0xffffffff));
     return 0;
 }
 

@@ -21,7 +21,8 @@ int visit(const rte_memseg_list *list, const rte_memseg *seg, void *arg)
         walk.list = list;
         walk.blocks.emplace_back();
     }
-    Segment segment{.va = static_cast<std::byte *>(seg->addr), .length = seg->len, .fd = -1, .fd_offset = 0};
+    Segment segment{
+        .va = static_cast<std::byte *>(seg->addr), .length = seg->len, .fd = -1, .fd_offset = 0};
     std::size_t offset = 0;
     const int fd = rte_memseg_get_fd_thread_unsafe(seg);
     if (fd >= 0 && rte_memseg_get_fd_offset_thread_unsafe(seg, &offset) == 0) {
@@ -32,8 +33,9 @@ int visit(const rte_memseg_list *list, const rte_memseg *seg, void *arg)
     if (!block.empty()) {
         Segment &last = block.back();
         const bool adjacent = last.va + last.length == segment.va;
-        const bool same_file = last.fd == segment.fd &&
-                               (segment.fd < 0 || last.fd_offset + last.length == segment.fd_offset);
+        const bool same_file =
+            last.fd == segment.fd &&
+            (segment.fd < 0 || last.fd_offset + last.length == segment.fd_offset);
         if (adjacent && same_file) {
             last.length += segment.length;
             return 0;

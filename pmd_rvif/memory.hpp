@@ -29,7 +29,8 @@ using Block = std::vector<Segment>;
 // All memory that EAL holds, a block for each of its segment lists.
 std::vector<Block> dpdk_memory();
 
-// Where registered memory is, in rvif addresses. Changed while the port is stopped, but for forget().
+// Where registered memory is, in rvif addresses. Changed while the port is stopped, but for
+// forget().
 class AddressMap {
   public:
     struct Run {
@@ -43,7 +44,10 @@ class AddressMap {
             const std::uint64_t offset = at - va;
             return offset < all && bytes <= all - offset;
         }
-        [[nodiscard]] rvif_addr_t at(std::uintptr_t where) const noexcept { return addr + (where - va); }
+        [[nodiscard]] rvif_addr_t at(std::uintptr_t where) const noexcept
+        {
+            return addr + (where - va);
+        }
     };
 
     // False: the table is full; such memory is then copied before it is sent.
@@ -54,7 +58,8 @@ class AddressMap {
     bool forget(std::uintptr_t va, std::uint64_t length) noexcept;
 
     // nullptr: not in any region. `hint`, the run found last, makes the common case one comparison.
-    [[nodiscard]] const Run *find(const void *where, std::uint64_t bytes, const Run *hint) const noexcept
+    [[nodiscard]] const Run *find(const void *where, std::uint64_t bytes,
+                                  const Run *hint) const noexcept
     {
         const auto at = reinterpret_cast<std::uintptr_t>(where);
         if (hint != nullptr && hint->holds(at, bytes)) [[likely]] {
@@ -62,7 +67,8 @@ class AddressMap {
         }
         return search(at, bytes);
     }
-    [[nodiscard]] std::optional<rvif_addr_t> address(const void *where, std::uint64_t bytes) const noexcept
+    [[nodiscard]] std::optional<rvif_addr_t> address(const void *where,
+                                                     std::uint64_t bytes) const noexcept
     {
         const Run *run = find(where, bytes, nullptr);
         return run == nullptr ? std::nullopt

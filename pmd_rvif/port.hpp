@@ -7,12 +7,11 @@
 #include "memory.hpp"
 #include "rvs/rvif.h"
 
-#include <ethdev_driver.h>
-#include <rte_mbuf.h>
-
 #include <cstdint>
+#include <ethdev_driver.h>
 #include <memory>
 #include <mutex>
+#include <rte_mbuf.h>
 #include <string>
 #include <vector>
 
@@ -99,7 +98,7 @@ struct alignas(RVIF_LINE) TxQueue {
     std::uint64_t frames = 0;
     std::uint64_t bytes = 0;
     std::uint64_t bounced = 0; // segments copied because they are in no region
-    std::uint64_t too_long = 0;
+    std::uint64_t bad_length = 0; // too long, or not as long as its segments
     std::uint64_t empty = 0;
     std::uint64_t aborted = 0; // frames of calls that were cut short
     std::uint64_t refused = 0; // frames of calls that the switch refused
@@ -131,7 +130,8 @@ class Port {
     };
     std::vector<Registered> regions;
 
-    // The switch's counters since the last reset; false before the first start or when out of reach.
+    // The switch's counters since the last reset; false before the first start or when out of
+    // reach.
     bool switch_stats(rvif_port_stats &out, bool since_reset = true);
 };
 

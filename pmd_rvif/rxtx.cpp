@@ -2,11 +2,10 @@
 // The data path: mbufs to and from the rings of rvs/rvif.h.
 #include "port.hpp"
 
-#include <rte_mempool.h>
-#include <rte_prefetch.h>
-
 #include <bit>
 #include <cstring>
+#include <rte_mempool.h>
+#include <rte_prefetch.h>
 
 namespace rvif {
 namespace {
@@ -36,7 +35,8 @@ void refill(RxQueue &queue, RxLane &lane) noexcept
 {
     while (lane.vacant >= refill_batch) {
         rte_mbuf *fresh[refill_batch];
-        if (rte_mempool_get_bulk(queue.pool, reinterpret_cast<void **>(fresh), refill_batch) != 0) [[unlikely]] {
+        if (rte_mempool_get_bulk(queue.pool, reinterpret_cast<void **>(fresh), refill_batch) != 0)
+            [[unlikely]] {
             queue.no_mbuf += refill_batch;
             ++queue.port->dev->data->rx_mbuf_alloc_failed;
             return;
@@ -47,13 +47,15 @@ void refill(RxQueue &queue, RxLane &lane) noexcept
             if (run == nullptr || RVIF_ADDR_REGION(run->addr) != queue.region) [[unlikely]] {
                 // Memory that the pool got after the port was started, or that was given back.
                 queue.unregistered += refill_batch - i;
-                rte_mempool_put_bulk(queue.pool, reinterpret_cast<void **>(fresh + i), refill_batch - i);
+                rte_mempool_put_bulk(queue.pool, reinterpret_cast<void **>(fresh + i),
+                                     refill_batch - i);
                 return;
             }
             queue.run = run;
             // One store sets data_off, refcnt, nb_segs and port.
             std::memcpy(&fresh[i]->rearm_data, &queue.rearm, sizeof(queue.rearm));
-            const std::uint64_t offset = RVIF_ADDR_OFFSET(run->at(reinterpret_cast<std::uintptr_t>(data)));
+            const std::uint64_t offset =
+                RVIF_ADDR_OFFSET(run->at(reinterpret_cast<std::uintptr_t>(data)));
             lane.mbufs[lane.post] = fresh[i];
             store_release(lane.posted[lane.post],
                           lane.post_phase | static_cast<std::uint32_t>(offset / RVIF_BUF_UNIT));
@@ -64,7 +66,8 @@ void refill(RxQueue &queue, RxLane &lane) noexcept
 }
 
 // A buffer that belongs to a frame of several. The whole frame when it ends well.
-rte_mbuf *chain(RxQueue &queue, RxLane &lane, rte_mbuf *mbuf, std::uint32_t length, bool more) noexcept
+rte_mbuf *chain(RxQueue &queue, RxLane &lane, rte_mbuf *mbuf, std::uint32_t length,
+                bool more) noexcept
 {
     if (lane.head == nullptr) {
         lane.head = mbuf;
@@ -164,8 +167,9 @@ void rx_look_for_sources(RxQueue &queue)
     if (result.status != 0 || (result.value < 0 && result.value >= -RVIF_E_BUSY)) {
         return;
     }
-    // A source that has gone keeps its place and its buffers: somebody may still be writing into them, and
-    // whoever gets that source next goes on where it ended. They come back when the port stops.
+    // A source that has gone keeps its place and its buffers: somebody may still be writing into
+    // them, and whoever gets that source next goes on where it ended. They come back when the port
+    // stops.
     std::uint64_t fresh = static_cast<std::uint64_t>(result.value) & ~queue.live;
     queue.live |= fresh;
     for (; fresh != 0; fresh &= fresh - 1) {
@@ -191,7 +195,8 @@ std::uint16_t rx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
             queue.turn = 0;
         }
         RxLane &lane = queue.lanes[queue.order[queue.turn++]];
-        got = static_cast<std::uint16_t>(got + drain(queue, lane, pkts + got, static_cast<std::uint16_t>(count - got)));
+        got = static_cast<std::uint16_t>(
+            got + drain(queue, lane, pkts + got, static_cast<std::uint16_t>(count - got)));
     }
     return got;
 }
@@ -248,10 +253,10 @@ void release(const TxQueue &queue, rte_mbuf **pkts, std::uint16_t count, bool al
     }
 }
 
-
-// A frame with segments outside the regions, or empty ones, or more of them than descriptors: through the bounce
-// memory, as one segment.
-bool describe_bounced(TxQueue &queue, rvif_tx_desc &desc, const rte_mbuf *mbuf, std::uint32_t &bounce_used) noexcept
+// A frame with segments outside the regions, or empty ones, or more of them than descriptors:
+// through the bounce memory, as one segment.
+bool describe_bounced(TxQueue &queue, rvif_tx_desc &desc, const rte_mbuf *mbuf,
+                      std::uint32_t &bounce_used) noexcept
 {
     if (mbuf->pkt_len > bounce_bytes - bounce_used) {
         return false;
@@ -269,7 +274,8 @@ bool describe_bounced(TxQueue &queue, rvif_tx_desc &desc, const rte_mbuf *mbuf, 
     return true;
 }
 
-// Does the chain say the truth about its length? (An application's mistake must not overrun the bounce memory.)
+// Does the chain say the truth about its length? (An application's mistake must not overrun the
+// bounce memory.)
 bool length_agrees(const rte_mbuf *mbuf) noexcept
 {
     std::uint64_t sum = 0;
@@ -280,7 +286,8 @@ bool length_agrees(const rte_mbuf *mbuf) noexcept
 }
 
 // Descriptors written, 0: no room left in this call.
-std::uint32_t describe_slow(TxQueue &queue, std::uint32_t used, const rte_mbuf *mbuf, std::uint32_t &bounce_used) noexcept
+std::uint32_t describe_slow(TxQueue &queue, std::uint32_t used, const rte_mbuf *mbuf,
+                            std::uint32_t &bounce_used) noexcept
 {
     std::uint32_t count = 0;
     for (const rte_mbuf *seg = mbuf; seg != nullptr; seg = seg->next) {
@@ -290,7 +297,8 @@ std::uint32_t describe_slow(TxQueue &queue, std::uint32_t used, const rte_mbuf *
             return describe_bounced(queue, queue.descs[used], mbuf, bounce_used) ? 1 : 0;
         }
         if (used + count == RVIF_MAX_BURST) {
-            // A chain longer than any call has room for goes through the bounce memory, others wait.
+            // A chain longer than any call has room for goes through the bounce memory, others
+            // wait.
             return mbuf->nb_segs > RVIF_MAX_BURST &&
                            describe_bounced(queue, queue.descs[used], mbuf, bounce_used)
                        ? 1
@@ -331,7 +339,8 @@ std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
                                      .flags = 0};
                 ++used;
             } else {
-                if (mbuf->pkt_len == 0 || mbuf->pkt_len > RVIF_MAX_FRAME || !length_agrees(mbuf)) [[unlikely]] {
+                if (mbuf->pkt_len == 0 || mbuf->pkt_len > RVIF_MAX_FRAME || !length_agrees(mbuf))
+                    [[unlikely]] {
                     unsendable = true;
                     break;
                 }
@@ -353,7 +362,8 @@ std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
                 queue.bytes += bytes;
                 release(queue, pkts + done, frames, all_single);
                 done = static_cast<std::uint16_t>(done + frames);
-            } else if (result.status == 0 && result.value > 0 && result.value < static_cast<std::int64_t>(used)) {
+            } else if (result.status == 0 && result.value > 0 &&
+                       result.value < static_cast<std::int64_t>(used)) {
                 // The switch took a part: a bound on the work of one call. Whole frames only.
                 std::uint16_t taken = 0;
                 while (taken < frames && queue.ends[taken] <= result.value) {
@@ -372,8 +382,9 @@ std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
                 ++queue.busy;
                 return done;
             } else {
-                // Cut short, or refused for good (port closed). How many frames were delivered before a crash
-                // is unknown: sending them again could double them, so they count as lost, like on a wire.
+                // Cut short, or refused for good (port closed). How many frames were delivered
+                // before a crash is unknown: sending them again could double them, so they count as
+                // lost, like on a wire.
                 (result.status != 0 ? queue.aborted : queue.refused) += frames;
                 release(queue, pkts + done, frames, all_single);
                 done = static_cast<std::uint16_t>(done + frames);
@@ -381,7 +392,7 @@ std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
         }
         if (unsendable) {
             rte_mbuf *mbuf = pkts[done++];
-            ++(mbuf->pkt_len == 0 ? queue.empty : queue.too_long);
+            ++(mbuf->pkt_len == 0 ? queue.empty : queue.bad_length);
             rte_pktmbuf_free(mbuf);
         }
     }

@@ -20,8 +20,10 @@ struct SwitchCounter {
     std::uint64_t rvif_port_stats::*value;
 };
 constexpr SwitchCounter switch_counters[] = {
-    {"switch_rx_frames", &rvif_port_stats::rx_frames}, {"switch_rx_bytes", &rvif_port_stats::rx_bytes},
-    {"switch_tx_frames", &rvif_port_stats::tx_frames}, {"switch_tx_bytes", &rvif_port_stats::tx_bytes},
+    {"switch_rx_frames", &rvif_port_stats::rx_frames},
+    {"switch_rx_bytes", &rvif_port_stats::rx_bytes},
+    {"switch_tx_frames", &rvif_port_stats::tx_frames},
+    {"switch_tx_bytes", &rvif_port_stats::tx_bytes},
     {"switch_crossings", &rvif_port_stats::crossings},
 };
 
@@ -36,13 +38,16 @@ constexpr QueueCounter<RxQueue> rx_counters[] = {
     {"rx_unregistered", &RxQueue::unregistered},
 };
 constexpr QueueCounter<TxQueue> tx_counters[] = {
-    {"tx_bounced_segments", &TxQueue::bounced}, {"tx_too_long", &TxQueue::too_long},
-    {"tx_empty", &TxQueue::empty},              {"tx_call_aborted", &TxQueue::aborted},
-    {"tx_call_refused", &TxQueue::refused},     {"tx_busy_calls", &TxQueue::busy},
+    {"tx_bounced_segments", &TxQueue::bounced},
+    {"tx_bad_length", &TxQueue::bad_length},
+    {"tx_empty", &TxQueue::empty},
+    {"tx_call_aborted", &TxQueue::aborted},
+    {"tx_call_refused", &TxQueue::refused},
+    {"tx_busy_calls", &TxQueue::busy},
 };
 
-constexpr unsigned total =
-    std::size(switch_counters) + RVIF_DROP_REASONS + std::size(rx_counters) + std::size(tx_counters);
+constexpr unsigned total = std::size(switch_counters) + RVIF_DROP_REASONS + std::size(rx_counters) +
+                           std::size(tx_counters);
 
 template <class Queue>
 std::uint64_t sum(const std::vector<std::unique_ptr<Queue>> &queues, std::uint64_t Queue::*value)
@@ -126,7 +131,7 @@ int stats_get(rte_eth_dev *dev, rte_eth_stats *out)
         if (const TxQueue *queue = port.tx[i].get(); queue != nullptr) {
             out->opackets += queue->frames;
             out->obytes += queue->bytes;
-            out->oerrors += queue->aborted + queue->refused + queue->too_long + queue->empty;
+            out->oerrors += queue->aborted + queue->refused + queue->bad_length + queue->empty;
             if (i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
                 out->q_opackets[i] = queue->frames;
                 out->q_obytes[i] = queue->bytes;

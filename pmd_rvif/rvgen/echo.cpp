@@ -2,10 +2,9 @@
 // Checks what comes and answers it with the addresses swapped, in the same buffer.
 #include "engine.hpp"
 
-#include <rte_cycles.h>
-
 #include <array>
 #include <cstdio>
+#include <rte_cycles.h>
 
 namespace rvgen {
 namespace {
@@ -136,8 +135,9 @@ void Echo::bye(Peer &peer, const Header &header, rte_mbuf *mbuf)
             ending_ = rte_rdtsc();
         }
     }
-    rte_mbuf *reply = compose(mbuf->pool, payload_at + sizeof(Tally), peer.address, Kind::bye_report, header.flags,
-                              header.stream, header.sequence, &peer.closed, sizeof(Tally));
+    rte_mbuf *reply =
+        compose(mbuf->pool, payload_at + sizeof(Tally), peer.address, Kind::bye_report,
+                header.flags, header.stream, header.sequence, &peer.closed, sizeof(Tally));
     rte_pktmbuf_free(mbuf);
     if (reply != nullptr) {
         swap_addresses(rte_pktmbuf_mtod(reply, std::byte *)); // answer() swaps them back
@@ -183,7 +183,8 @@ std::uint16_t Echo::take(rte_mempool *, rte_mbuf **pkts, std::uint16_t count)
     while (got < count && tail_ != head_) {
         pkts[got++] = queue_[tail_++ % queue_depth];
     }
-    if (got == 0 && ending_ != 0 && !done() && rte_rdtsc() - ending_ > linger_ms * rte_get_tsc_hz() / 1000) {
+    if (got == 0 && ending_ != 0 && !done() &&
+        rte_rdtsc() - ending_ > linger_ms * rte_get_tsc_hz() / 1000) {
         conclude();
     }
     return got;
@@ -200,11 +201,12 @@ void Echo::conclude()
 {
     const std::uint64_t crossings = nic_counters().crossings - crossings_begin_;
     mark("traffic-end");
-    finish("{\"crossings\": " + std::to_string(crossings) + ", \"echo\": {\"name\": \"" + options_.name +
-           "\", \"received\": " + std::to_string(total_.received) + ", \"verified\": " + std::to_string(total_.verified) +
-           ", \"corrupted\": " + std::to_string(total_.corrupted) + ", \"duplicated\": " +
-           std::to_string(total_.duplicated) + ", \"answered\": " + std::to_string(total_.answered) +
-           ", \"stray\": " + std::to_string(stray_) + "}}");
+    finish("{\"crossings\": " + std::to_string(crossings) + ", \"echo\": {\"name\": \"" +
+           options_.name + "\", \"received\": " + std::to_string(total_.received) +
+           ", \"verified\": " + std::to_string(total_.verified) +
+           ", \"corrupted\": " + std::to_string(total_.corrupted) +
+           ", \"duplicated\": " + std::to_string(total_.duplicated) + ", \"answered\": " +
+           std::to_string(total_.answered) + ", \"stray\": " + std::to_string(stray_) + "}}");
 }
 
 } // namespace

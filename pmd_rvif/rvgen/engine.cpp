@@ -23,13 +23,14 @@ Engine::Parsed Engine::parse(const rte_mbuf *mbuf)
     std::memcpy(&ether, parsed.bytes, sizeof(ether));
     std::memcpy(&parsed.header, parsed.bytes + header_at, sizeof(Header));
     parsed.ours = ether.ether_type == rte_cpu_to_be_16(ether_type) && parsed.header.magic == magic;
-    parsed.good =
-        parsed.ours && parsed.header.size == parsed.size && parsed.header.crc == frame_crc(parsed.bytes, parsed.size);
+    parsed.good = parsed.ours && parsed.header.size == parsed.size &&
+                  parsed.header.crc == frame_crc(parsed.bytes, parsed.size);
     return parsed;
 }
 
-rte_mbuf *Engine::compose(rte_mempool *pool, std::size_t size, const rte_ether_addr &to, Kind kind, std::uint8_t flags,
-                          std::uint16_t stream, std::uint64_t sequence, const void *payload, std::size_t payload_size)
+rte_mbuf *Engine::compose(rte_mempool *pool, std::size_t size, const rte_ether_addr &to, Kind kind,
+                          std::uint8_t flags, std::uint16_t stream, std::uint64_t sequence,
+                          const void *payload, std::size_t payload_size)
 {
     rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
     if (mbuf == nullptr) {
@@ -88,8 +89,8 @@ void Engine::finish(const std::string &json)
         // Appears whole or not at all: somebody may be waiting for it.
         const std::string part = options_.report + ".part";
         std::FILE *file = std::fopen(part.c_str(), "we");
-        if (file == nullptr || std::fprintf(file, "%s\n", json.c_str()) < 0 || std::fclose(file) != 0 ||
-            std::rename(part.c_str(), options_.report.c_str()) != 0) {
+        if (file == nullptr || std::fprintf(file, "%s\n", json.c_str()) < 0 ||
+            std::fclose(file) != 0 || std::rename(part.c_str(), options_.report.c_str()) != 0) {
             std::fprintf(stderr, "net_rvgen: cannot write %s\n", options_.report.c_str());
         }
     }

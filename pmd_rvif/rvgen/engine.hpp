@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is behind the generator's "wire". take() is what the application receives, give() what it sends.
+// What is behind the generator's "wire". take() is what the application receives, give() what it
+// sends.
 #pragma once
 
 #include "frame.hpp"
@@ -7,10 +8,9 @@
 #include "options.hpp"
 #include "tally.hpp"
 
-#include <rte_mbuf.h>
-
 #include <cstdint>
 #include <memory>
+#include <rte_mbuf.h>
 #include <string>
 #include <vector>
 
@@ -39,8 +39,9 @@ class Engine {
     };
     Parsed parse(const rte_mbuf *mbuf);
     // From a pool; nullptr if it is empty or its buffers are too small.
-    rte_mbuf *compose(rte_mempool *pool, std::size_t size, const rte_ether_addr &to, Kind kind, std::uint8_t flags,
-                      std::uint16_t stream, std::uint64_t sequence, const void *payload, std::size_t payload_size);
+    rte_mbuf *compose(rte_mempool *pool, std::size_t size, const rte_ether_addr &to, Kind kind,
+                      std::uint8_t flags, std::uint16_t stream, std::uint64_t sequence,
+                      const void *payload, std::size_t payload_size);
     // Once: says `json`, writes the report, ends the application.
     void finish(const std::string &json);
     void mark(const char *name);

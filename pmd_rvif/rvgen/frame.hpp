@@ -4,16 +4,15 @@
 //   0      6      12     14                                    38
 //   | dst  | src  | 88b5 | magic kind flags stream size seq crc | payload, made from seq ... |
 //
-// The CRC covers all from magic to the end (itself as 0), not the addresses: an answer is the same frame with the
-// addresses swapped, so testpmd's macswap can answer too.
+// The CRC covers all from magic to the end (itself as 0), not the addresses: an answer is the same
+// frame with the addresses swapped, so testpmd's macswap can answer too.
 #pragma once
-
-#include <rte_byteorder.h>
-#include <rte_ether.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <rte_byteorder.h>
+#include <rte_ether.h>
 
 namespace rvgen {
 
@@ -64,7 +63,8 @@ inline std::uint32_t frame_crc(const std::byte *frame, std::size_t size)
     Header header;
     std::memcpy(&header, frame + header_at, sizeof(header));
     header.crc = 0;
-    const std::uint32_t first = crc32c(reinterpret_cast<const std::byte *>(&header), sizeof(header), 0xffffffff);
+    const std::uint32_t first =
+        crc32c(reinterpret_cast<const std::byte *>(&header), sizeof(header), 0xffffffff);
     return crc32c(frame + payload_at, size - payload_at, first);
 }
 
@@ -79,8 +79,9 @@ inline void fill_payload(std::byte *payload, std::size_t length, std::uint64_t s
 }
 
 // All but the payload.
-inline void write_headers(std::byte *frame, std::size_t size, const rte_ether_addr &to, const rte_ether_addr &from,
-                          Kind kind, std::uint8_t flags, std::uint16_t stream, std::uint64_t sequence)
+inline void write_headers(std::byte *frame, std::size_t size, const rte_ether_addr &to,
+                          const rte_ether_addr &from, Kind kind, std::uint8_t flags,
+                          std::uint16_t stream, std::uint64_t sequence)
 {
     rte_ether_hdr ether;
     ether.dst_addr = to;

@@ -6,11 +6,10 @@
 //   bye   -> until it is answered: an echo answers with what it counted
 #include "engine.hpp"
 
-#include <rte_cycles.h>
-
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <rte_cycles.h>
 
 namespace rvgen {
 namespace {
@@ -24,7 +23,8 @@ std::string drops_json(const Drops &drops)
     std::string out = "{";
     for (std::size_t kind = 0; kind < drop_kinds; ++kind) {
         if (drops[kind] != 0) {
-            out += std::string{out.size() > 1 ? ", " : ""} + "\"" + drop_name(kind) + "\": " + std::to_string(drops[kind]);
+            out += std::string{out.size() > 1 ? ", " : ""} + "\"" + drop_name(kind) +
+                   "\": " + std::to_string(drops[kind]);
         }
     }
     return out + "}";
@@ -45,9 +45,13 @@ class Generator final : public Engine {
 
     [[nodiscard]] const FlowOptions &flow() const { return options_.flows[stream_]; }
     [[nodiscard]] std::uint64_t now() const { return rte_rdtsc(); }
-    [[nodiscard]] bool waited(std::uint64_t since, std::uint64_t ms) const { return now() - since > ms * ticks_per_ms_; }
+    [[nodiscard]] bool waited(std::uint64_t since, std::uint64_t ms) const
+    {
+        return now() - since > ms * ticks_per_ms_;
+    }
 
-    std::uint16_t take_control(rte_mempool *pool, rte_mbuf **pkts, Kind kind, std::uint64_t sequence);
+    std::uint16_t take_control(rte_mempool *pool, rte_mbuf **pkts, Kind kind,
+                               std::uint64_t sequence);
     std::uint16_t take_data(rte_mempool *pool, rte_mbuf **pkts, std::uint16_t count);
     void begin_data();
     void end_flow(const Tally *peer);
@@ -111,13 +115,16 @@ std::uint16_t Generator::take(rte_mempool *pool, rte_mbuf **pkts, std::uint16_t 
     return 0;
 }
 
-std::uint16_t Generator::take_control(rte_mempool *pool, rte_mbuf **pkts, Kind kind, std::uint64_t sequence)
+std::uint16_t Generator::take_control(rte_mempool *pool, rte_mbuf **pkts, Kind kind,
+                                      std::uint64_t sequence)
 {
     if (last_control_ != 0 && !waited(last_control_, repeat_ms)) {
         return 0;
     }
-    const std::uint8_t flags = kind == Kind::bye && stream_ + 1u == options_.flows.size() ? last_flow : 0;
-    pkts[0] = compose(pool, control_size, options_.peer, kind, flags, stream_, sequence, nullptr, 0);
+    const std::uint8_t flags =
+        kind == Kind::bye && stream_ + 1u == options_.flows.size() ? last_flow : 0;
+    pkts[0] =
+        compose(pool, control_size, options_.peer, kind, flags, stream_, sequence, nullptr, 0);
     if (pkts[0] == nullptr) {
         return 0;
     }
@@ -160,7 +167,8 @@ std::uint16_t Generator::take_data(rte_mempool *pool, rte_mbuf **pkts, std::uint
     want = std::min(want, options_.window - std::min(on_the_way, options_.window));
     std::uint16_t made = 0;
     while (made < want) {
-        rte_mbuf *mbuf = compose(pool, flow().size, options_.peer, Kind::data, 0, stream_, sent_, nullptr, 0);
+        rte_mbuf *mbuf =
+            compose(pool, flow().size, options_.peer, Kind::data, 0, stream_, sent_, nullptr, 0);
         if (mbuf == nullptr) {
             break;
         }
@@ -183,10 +191,10 @@ void Generator::give(rte_mbuf **pkts, std::uint16_t count)
         }
         const rte_ether_addr from = source_of(frame.bytes);
         const rte_ether_addr to = destination_of(frame.bytes);
-        const bool addressed =
-            rte_is_same_ether_addr(&to, &options_.mac) != 0 && rte_is_same_ether_addr(&from, &options_.peer) != 0;
-        if (frame.header.kind == Kind::data && state_ == State::data && frame.good && frame.header.stream == stream_ &&
-            seen_.in_range(frame.header.sequence)) {
+        const bool addressed = rte_is_same_ether_addr(&to, &options_.mac) != 0 &&
+                               rte_is_same_ether_addr(&from, &options_.peer) != 0;
+        if (frame.header.kind == Kind::data && state_ == State::data && frame.good &&
+            frame.header.stream == stream_ && seen_.in_range(frame.header.sequence)) {
             if (!addressed) {
                 ++stray_; // flooded, or our own come back
                 continue;
@@ -215,19 +223,24 @@ void Generator::give(rte_mbuf **pkts, std::uint16_t count)
             end_flow(&tally);
         } else if (frame.header.kind == Kind::bye && state_ == State::bye) {
             end_flow(nullptr); // somebody answers everything by swapping addresses
-        } // else: answers to hellos and byes that were repeated
+        }                      // else: answers to hellos and byes that were repeated
     }
     rte_pktmbuf_free_bulk(pkts, count);
 }
 
 void Generator::end_flow(const Tally *peer)
 {
-    const auto flow_json = [&](const std::string &from, const std::string &to, std::uint64_t sent, std::uint64_t received,
-                               std::uint64_t verified, std::uint64_t corrupted, std::uint64_t duplicated, const Drops &drops) {
-        flows_ += std::string{flows_.empty() ? "" : ", "} + "{\"from\": \"" + from + "\", \"to\": \"" + to +
-                  "\", \"size\": " + std::to_string(flow().size) + ", \"sent\": " + std::to_string(sent) +
-                  ", \"received\": " + std::to_string(received) + ", \"verified\": " + std::to_string(verified) +
-                  ", \"corrupted\": " + std::to_string(corrupted) + ", \"duplicated\": " + std::to_string(duplicated) +
+    const auto flow_json = [&](const std::string &from, const std::string &to, std::uint64_t sent,
+                               std::uint64_t received, std::uint64_t verified,
+                               std::uint64_t corrupted, std::uint64_t duplicated,
+                               const Drops &drops) {
+        flows_ += std::string{flows_.empty() ? "" : ", "} + "{\"from\": \"" + from +
+                  "\", \"to\": \"" + to + "\", \"size\": " + std::to_string(flow().size) +
+                  ", \"sent\": " + std::to_string(sent) +
+                  ", \"received\": " + std::to_string(received) +
+                  ", \"verified\": " + std::to_string(verified) +
+                  ", \"corrupted\": " + std::to_string(corrupted) +
+                  ", \"duplicated\": " + std::to_string(duplicated) +
                   ", \"drops\": " + drops_json(drops) + "}";
     };
     // Ours on the way there, ours on the way back.
@@ -240,21 +253,27 @@ void Generator::end_flow(const Tally *peer)
         for (std::size_t kind = 0; kind < drop_kinds; ++kind) {
             (drop_of_receiver(kind) ? there : back)[kind] += peer->drops[kind];
         }
-        flow_json(options_.name, peer->name, sent_, peer->received, peer->verified, peer->corrupted, peer->duplicated,
-                  there);
-        flow_json(peer->name, options_.name, peer->answered, received_, verified_, corrupted_, duplicated_, back);
+        flow_json(options_.name, peer->name, sent_, peer->received, peer->verified, peer->corrupted,
+                  peer->duplicated, there);
+        flow_json(peer->name, options_.name, peer->answered, received_, verified_, corrupted_,
+                  duplicated_, back);
         delivered_ += peer->received + received_;
     } else {
         for (std::size_t kind = 0; kind < drop_kinds; ++kind) {
             there[kind] += back[kind];
         }
-        flow_json(options_.name, options_.name, sent_, received_, verified_, corrupted_, duplicated_, there);
+        flow_json(options_.name, options_.name, sent_, received_, verified_, corrupted_,
+                  duplicated_, there);
         delivered_ += 2 * received_;
     }
     char rate[160];
-    const double seconds = static_cast<double>(end_ - begin_) / static_cast<double>(rte_get_tsc_hz());
-    std::snprintf(rate, sizeof(rate), "%s{\"size\": %u, \"seconds\": %.6f, \"written_off\": %" PRIu64 ", \"hello_to_data_ms\": %" PRIu64 "}",
-                  rates_.empty() ? "" : ", ", flow().size, seconds, written_off_, (begin_ - first_hello_) / ticks_per_ms_);
+    const double seconds =
+        static_cast<double>(end_ - begin_) / static_cast<double>(rte_get_tsc_hz());
+    std::snprintf(rate, sizeof(rate),
+                  "%s{\"size\": %u, \"seconds\": %.6f, \"written_off\": %" PRIu64
+                  ", \"hello_to_data_ms\": %" PRIu64 "}",
+                  rates_.empty() ? "" : ", ", flow().size, seconds, written_off_,
+                  (begin_ - first_hello_) / ticks_per_ms_);
     rates_ += rate;
     if (stream_ + 1u == options_.flows.size()) {
         conclude(nullptr);
@@ -268,8 +287,8 @@ void Generator::end_flow(const Tally *peer)
 
 void Generator::give_up(const char *why)
 {
-    std::fprintf(stderr, "net_rvgen: %s: %s (flow %u of %zu frames)\n", options_.name.c_str(), why, stream_,
-                 static_cast<std::size_t>(flow().count));
+    std::fprintf(stderr, "net_rvgen: %s: %s (flow %u of %zu frames)\n", options_.name.c_str(), why,
+                 stream_, static_cast<std::size_t>(flow().count));
     conclude(why);
 }
 
@@ -283,7 +302,8 @@ void Generator::conclude(const char *error)
     std::string json = "{\"flows\": [" + flows_ + "], \"crossings\": " + std::to_string(crossings) +
                        ", \"stray\": " + std::to_string(stray_) + ", \"runs\": [" + rates_ + "]";
     if (options_.tsc) {
-        json += ", \"instructions\": " + std::to_string(ticks) + ", \"frames\": " + std::to_string(delivered_);
+        json += ", \"instructions\": " + std::to_string(ticks) +
+                ", \"frames\": " + std::to_string(delivered_);
     }
     if (error != nullptr) {
         json += std::string{", \"error\": \""} + error + "\"";

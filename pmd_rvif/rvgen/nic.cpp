@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic.hpp"
 
-#include <rte_ethdev.h>
-
 #include <cstring>
+#include <rte_ethdev.h>
 #include <string_view>
 #include <vector>
 
@@ -17,7 +16,8 @@ NicCounters nic_counters()
             continue;
         }
         rte_eth_dev_info info;
-        if (rte_eth_dev_info_get(port, &info) != 0 || std::strcmp(info.driver_name, "net_rvif") != 0) {
+        if (rte_eth_dev_info_get(port, &info) != 0 ||
+            std::strcmp(info.driver_name, "net_rvif") != 0) {
             continue;
         }
         const int count = rte_eth_xstats_get_names(port, nullptr, 0);

@@ -3,16 +3,17 @@
 
 #include "frame.hpp"
 
-#include <rte_kvargs.h>
-
 #include <charconv>
 #include <memory>
+#include <rte_kvargs.h>
 
 namespace rvgen {
 namespace {
 
-constexpr const char *help = "mode=generate|echo, flow=<size>:<count> (repeat for more flows), name=<text>, mac=<address>, peer=<address>, "
-                             "window=<frames>, lost_ms=<ms>, start_ms=<ms>, peers=<n>, report=<path>, exit=0|1, tsc=0|1";
+constexpr const char *help =
+    "mode=generate|echo, flow=<size>:<count> (repeat for more flows), name=<text>, mac=<address>, "
+    "peer=<address>, "
+    "window=<frames>, lost_ms=<ms>, start_ms=<ms>, peers=<n>, report=<path>, exit=0|1, tsc=0|1";
 
 struct FreeKvargs {
     void operator()(rte_kvargs *list) const { rte_kvargs_free(list); }
@@ -38,7 +39,8 @@ std::optional<Options> parse_options(const char *device, const char *args, std::
     std::optional<rte_ether_addr> mac;
     std::optional<rte_ether_addr> peer;
 
-    const std::unique_ptr<rte_kvargs, FreeKvargs> list{rte_kvargs_parse(args == nullptr ? "" : args, nullptr)};
+    const std::unique_ptr<rte_kvargs, FreeKvargs> list{
+        rte_kvargs_parse(args == nullptr ? "" : args, nullptr)};
     if (list == nullptr) {
         why = std::string{"cannot read the device arguments: want "} + help;
         return std::nullopt;
@@ -58,11 +60,12 @@ std::optional<Options> parse_options(const char *device, const char *args, std::
             std::uint64_t size = 0;
             std::uint64_t count = 0;
             good = colon != std::string::npos && number(value.substr(0, colon), size) &&
-                   number(value.substr(colon + 1), count) && size >= min_size && size <= max_size && count > 0 &&
-                   count <= 1'000'000'000;
+                   number(value.substr(colon + 1), count) && size >= min_size && size <= max_size &&
+                   count > 0 && count <= 1'000'000'000;
             options.flows.push_back({.size = static_cast<std::uint32_t>(size), .count = count});
         } else if (key == "name") {
-            good = !value.empty() && value.size() < 24 && value.find_first_of("\"\\") == std::string::npos;
+            good = !value.empty() && value.size() < 24 &&
+                   value.find_first_of("\"\\") == std::string::npos;
             options.name = value;
         } else if (key == "mac" || key == "peer") {
             rte_ether_addr address;

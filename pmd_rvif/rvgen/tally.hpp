@@ -15,14 +15,16 @@
 namespace rvgen {
 
 // Drops by name: the switch's reasons, then those of the driver and of ourselves.
-inline constexpr const char *local_drops[] = {"rx_bad_length",   "rx_oversize",     "rx_not_scattered", "tx_too_long", "tx_empty",
-                                              "tx_call_aborted", "tx_call_refused", "echo_full"};
+inline constexpr const char *local_drops[] = {"rx_bad_length",   "rx_oversize", "rx_not_scattered",
+                                              "tx_bad_length",     "tx_empty",    "tx_call_aborted",
+                                              "tx_call_refused", "echo_full"};
 inline constexpr std::size_t echo_full = RVIF_DROP_REASONS + std::size(local_drops) - 1;
 inline constexpr std::size_t drop_kinds = RVIF_DROP_REASONS + std::size(local_drops);
 
 inline const char *drop_name(std::size_t kind)
 {
-    return kind < RVIF_DROP_REASONS ? rvif_drop_name(static_cast<unsigned>(kind)) : local_drops[kind - RVIF_DROP_REASONS];
+    return kind < RVIF_DROP_REASONS ? rvif_drop_name(static_cast<unsigned>(kind))
+                                    : local_drops[kind - RVIF_DROP_REASONS];
 }
 // Whether the frames it counts were on their way to the port (rather than from it).
 inline bool drop_of_receiver(std::size_t kind)
@@ -52,7 +54,10 @@ class Seen {
         count_ = count;
         bits_.reset(static_cast<std::uint64_t *>(std::calloc(count / 64 + 1, 8)));
     }
-    [[nodiscard]] bool in_range(std::uint64_t sequence) const { return bits_ != nullptr && sequence < count_; }
+    [[nodiscard]] bool in_range(std::uint64_t sequence) const
+    {
+        return bits_ != nullptr && sequence < count_;
+    }
     // False: it was there before.
     bool insert(std::uint64_t sequence)
     {

@@ -7,7 +7,6 @@
 #include <ethdev_vdev.h>
 #include <rte_malloc.h>
 #include <rte_spinlock.h>
-
 #include <utility>
 
 namespace rvgen {
@@ -87,7 +86,8 @@ int close(rte_eth_dev *dev)
     return 0;
 }
 
-int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t, unsigned, const rte_eth_rxconf *, rte_mempool *pool)
+int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t, unsigned, const rte_eth_rxconf *,
+             rte_mempool *pool)
 {
     Port &port = port_of(dev);
     port.pool = pool;
@@ -189,7 +189,8 @@ int probe(rte_vdev_device *vdev)
     if (dev == nullptr) {
         return -ENOMEM;
     }
-    dev->data->mac_addrs = static_cast<rte_ether_addr *>(rte_zmalloc("rvgen", sizeof(rte_ether_addr), 0));
+    dev->data->mac_addrs =
+        static_cast<rte_ether_addr *>(rte_zmalloc("rvgen", sizeof(rte_ether_addr), 0));
     if (dev->data->mac_addrs == nullptr) {
         rte_eth_dev_release_port(dev);
         return -ENOMEM;

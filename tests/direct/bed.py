@@ -143,14 +143,18 @@ class Bed:
     def testpmd(self, name: str, vdevs: list[str], *arguments: str, mbufs: int = 8192, memory_mb: int = 160,
                 own_socket: bool = True) -> Process:
         """own_socket: backend=direct means that of this bed's manager."""
+        return self.dpdk(TESTPMD, name, vdevs, "--", "--nb-cores=1", f"--total-num-mbufs={mbufs}", *arguments,
+                         memory_mb=memory_mb, own_socket=own_socket)
+
+    def dpdk(self, program: str, name: str, vdevs: list[str], *arguments: str, memory_mb: int = 160,
+             own_socket: bool = True) -> Process:
         cpu = next(self._cpus)
-        command = [TESTPMD, "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", str(memory_mb), "--no-pci", "--no-shconf",
+        command = [program, "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", str(memory_mb), "--no-pci", "--no-shconf",
                    "--no-telemetry", "-d", str(self.plugins / "librte_net_rvif.so"),
                    "-d", str(self.plugins / "librte_net_rvgen.so")]
         for vdev in vdevs:
             command += ["--vdev", vdev.replace("backend=direct", f"backend=direct,socket={self.socket}") if own_socket else vdev]
-        command += ["--", "--nb-cores=1", f"--total-num-mbufs={mbufs}", *arguments]
-        return self._start(name, command)
+        return self._start(name, [*command, *arguments])
 
     def generator(self, name: str, flows: list[tuple[int, int]], *arguments: str, options: str = "",
                   mac: str = "02:72:76:67:00:01", **more: Any) -> Process:

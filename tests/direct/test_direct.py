@@ -234,6 +234,13 @@ class DirectTest(unittest.TestCase):
 
     # ------------------------------------------------------------- control
 
+    def test_every_kind_of_mbuf_keeps_its_owner(self) -> None:
+        self.bed.manager()
+        test = self.bed.dpdk(str(BUILD / "tests/direct/rvif_driver_test"), "driver_test",
+                             ["net_rvif0,backend=direct", "net_rvif1,backend=direct"])
+        self.ends_well(test)
+        self.assertIn("all passed", test.output())
+
     def test_ports_stop_and_start_without_a_leak(self) -> None:
         self.bed.manager()
         swap = self.bed.testpmd("b", ["net_rvif0,backend=direct"], "-i", "--forward-mode=macswap", mbufs=4096)

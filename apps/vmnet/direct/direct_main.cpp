@@ -32,12 +32,10 @@ void usage(std::FILE *out)
 int direct_main(int argc, char **argv)
 {
     DirectOptions options;
-    const option longs[] = {{"socket", required_argument, nullptr, 's'},
-                            {"stats", required_argument, nullptr, 'i'},
-                            {"json", required_argument, nullptr, 'j'},
-                            {"backend", required_argument, nullptr, 'b'},
-                            {"help", no_argument, nullptr, 'h'},
-                            {}};
+    const option longs[] = {
+        {"socket", required_argument, nullptr, 's'}, {"stats", required_argument, nullptr, 'i'},
+        {"json", required_argument, nullptr, 'j'},   {"backend", required_argument, nullptr, 'b'},
+        {"help", no_argument, nullptr, 'h'},         {}};
     ::optind = 1;
     for (int c = 0; (c = ::getopt_long(argc, argv, "", longs, nullptr)) != -1;) {
         switch (c) {
@@ -52,7 +50,8 @@ int direct_main(int argc, char **argv)
             break;
         case 'b':
             if (std::string_view{::optarg} != "direct") {
-                std::fprintf(stderr, "vmnet: --backend %s: this program knows --backend direct\n", ::optarg);
+                std::fprintf(stderr, "vmnet: --backend %s: this program knows --backend direct\n",
+                             ::optarg);
                 return 2;
             }
             break;
@@ -87,7 +86,8 @@ int direct_main(int argc, char **argv)
     server->run(stop.get());
     if (!options.json.empty()) {
         std::FILE *file = std::fopen(options.json.c_str(), "we");
-        if (file == nullptr || std::fprintf(file, "%s\n", server->json().c_str()) < 0 || std::fclose(file) != 0) {
+        if (file == nullptr || std::fprintf(file, "%s\n", server->json().c_str()) < 0 ||
+            std::fclose(file) != 0) {
             std::fprintf(stderr, "vmnet: cannot write %s\n", options.json.c_str());
             return 1;
         }

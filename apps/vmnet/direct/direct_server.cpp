@@ -21,10 +21,11 @@ using namespace rvif::direct;
 
 namespace {
 
-// A driver that takes longer to map what it is told to has been stopped. The others go on without it; the Board keeps
-// it from calling the switch before it has caught up.
+// A driver that takes longer to map what it is told to has been stopped. The others go on without
+// it; the Board keeps it from calling the switch before it has caught up.
 constexpr std::chrono::seconds ack_timeout{5};
-// A caller that has stopped inside the switch keeps memory busy; its owner does not wait longer than this.
+// A caller that has stopped inside the switch keeps memory busy; its owner does not wait longer
+// than this.
 constexpr std::chrono::milliseconds grace_timeout{500};
 constexpr std::uint64_t window_align = std::uint64_t{2} << 20;
 
@@ -43,12 +44,14 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
     };
     std::unique_ptr<DirectServer> server{new DirectServer};
     server->options_ = options;
-    if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    if (rlimit files{};
+        ::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         ::setrlimit(RLIMIT_NOFILE, &files);
     }
 
-    const std::size_t switch_bytes = (rvs::Switch::footprint(options.limits) + 4095) & ~std::size_t{4095};
+    const std::size_t switch_bytes =
+        (rvs::Switch::footprint(options.limits) + 4095) & ~std::size_t{4095};
     server->memory_bytes_ = switch_bytes + board_bytes;
     server->memory_fd_ = Fd{::memfd_create("rvs", MFD_CLOEXEC)};
     if (!server->memory_fd_ ||
@@ -62,7 +65,8 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
         return failed("cannot map the switch's memory");
     }
     server->switch_ = rvs::Switch::create(server->memory_, switch_bytes, options.limits);
-    server->board_ = reinterpret_cast<Board *>(static_cast<std::byte *>(server->memory_) + switch_bytes); // zeros
+    server->board_ = reinterpret_cast<Board *>(static_cast<std::byte *>(server->memory_) +
+                                               switch_bytes); // zeros
     if (server->switch_ == nullptr) {
         why = "the switch cannot be laid out: a limit is out of range";
         return nullptr;
@@ -79,15 +83,18 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
     if (struct stat st{}; ::stat(options.socket.c_str(), &st) == 0) {
         const Fd probe{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
         if (!S_ISSOCK(st.st_mode) ||
-            ::connect(probe.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) == 0) {
-            why = options.socket + " is in use: stop the manager that listens there, or choose another path";
+            ::connect(probe.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) ==
+                0) {
+            why = options.socket +
+                  " is in use: stop the manager that listens there, or choose another path";
             return nullptr;
         }
         ::unlink(options.socket.c_str());
     }
     server->listener_ = Fd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     if (!server->listener_ ||
-        ::bind(server->listener_.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0 ||
+        ::bind(server->listener_.get(), reinterpret_cast<const sockaddr *>(&address),
+               sizeof(address)) != 0 ||
         // Who can connect can read and write every packet.
         ::chmod(options.socket.c_str(), 0600) != 0 || ::listen(server->listener_.get(), 16) != 0) {
         return failed("cannot listen at " + options.socket);
@@ -111,11 +118,13 @@ void DirectServer::run(int stop_fd)
     Clock::time_point next_print = Clock::now() + options_.stats_interval;
     std::vector<pollfd> fds;
     for (;;) {
-        fds.assign({{.fd = stop_fd, .events = POLLIN, .revents = 0}, {.fd = listener_.get(), .events = POLLIN, .revents = 0}});
+        fds.assign({{.fd = stop_fd, .events = POLLIN, .revents = 0},
+                    {.fd = listener_.get(), .events = POLLIN, .revents = 0}});
         for (const Client &client : clients_) {
             fds.push_back({.fd = client.socket.get(), .events = POLLIN, .revents = 0});
         }
-        const bool busy = std::ranges::any_of(mappings_, [](const Mapping &m) { return m.state == Mapping::State::closing; });
+        const bool busy = std::ranges::any_of(
+            mappings_, [](const Mapping &m) { return m.state == Mapping::State::closing; });
         ::poll(fds.data(), fds.size(), busy ? 2 : 250);
         if (fds[0].revents != 0) {
             return;
@@ -204,7 +213,8 @@ void DirectServer::handle(Client &client, Received &received)
         return;
     case Kind::ack:
         for (Mapping &mapping : mappings_) {
-            const bool unmapped = mapping.state == Mapping::State::unmapping || mapping.state == Mapping::State::lingering;
+            const bool unmapped = mapping.state == Mapping::State::unmapping ||
+                                  mapping.state == Mapping::State::lingering;
             if (mapping.id == message.argument[0] && unmapped == (message.argument[1] != 0)) {
                 mapping.waiting.erase(client.id);
             }
@@ -245,7 +255,8 @@ void DirectServer::port_open(Client &client, const Message &message)
         ++free;
     }
     if (free == RVIF_MAX_PORTS) {
-        refuse(client, message.sequence, "all " + std::to_string(RVIF_MAX_PORTS) + " ports are taken");
+        refuse(client, message.sequence,
+               "all " + std::to_string(RVIF_MAX_PORTS) + " ports are taken");
         return;
     }
     const rvs::PortId port{free};
@@ -258,13 +269,15 @@ void DirectServer::port_open(Client &client, const Message &message)
     client.ports.push_back(port);
     for (const Mapping &mapping : mappings_) {
         if (mapping.owner == client.id && mapping.state == Mapping::State::live) {
-            if (switch_->region_add(port, mapping.index, mapping.address, mapping.length) != rvs::Error::none) {
+            if (switch_->region_add(port, mapping.index, mapping.address, mapping.length) !=
+                rvs::Error::none) {
                 refuse(client, message.sequence, "the switch does not take this process' memory");
                 return;
             }
         }
     }
-    std::printf("vmnet: port %u opened for %s (pid %" PRIu64 ", %s)\n", free, client.name.c_str(), client.pid, message.text);
+    std::printf("vmnet: port %u opened for %s (pid %" PRIu64 ", %s)\n", free, client.name.c_str(),
+                client.pid, message.text);
     answer(client, message.sequence, free);
 }
 
@@ -294,7 +307,8 @@ void DirectServer::port_close(Client &client, const Message &message)
 
 std::optional<std::uint64_t> DirectServer::find_address(std::uint64_t length) const
 {
-    // First fit; a gap of one alignment unit after each, so that an overrun meets a fault rather than a neighbour.
+    // First fit; a gap of one alignment unit after each, so that an overrun meets a fault rather
+    // than a neighbour.
     std::vector<std::pair<std::uint64_t, std::uint64_t>> taken;
     for (const Mapping &mapping : mappings_) {
         taken.emplace_back(mapping.address, mapping.address + mapping.length);
@@ -350,7 +364,8 @@ void DirectServer::region_add(Client &client, Received &received)
     const std::optional<std::uint64_t> address = find_address(length);
     if (index == RVIF_MAX_REGIONS || !address) {
         refuse(client, message.sequence,
-               address ? "more than " + std::to_string(RVIF_MAX_REGIONS) + " regions" : "the window is full");
+               address ? "more than " + std::to_string(RVIF_MAX_REGIONS) + " regions"
+                       : "the window is full");
         return;
     }
     Mapping &mapping = mappings_.emplace_back();
@@ -421,7 +436,8 @@ void DirectServer::drop(Client &client, const char *reason)
 
 bool DirectServer::acknowledged(const Client &client) const
 {
-    return std::ranges::none_of(mappings_, [&](const Mapping &m) { return m.waiting.contains(client.id); });
+    return std::ranges::none_of(mappings_,
+                                [&](const Mapping &m) { return m.waiting.contains(client.id); });
 }
 
 DirectServer::Client *DirectServer::find(ClientId id)
@@ -434,7 +450,8 @@ DirectServer::Client *DirectServer::find(ClientId id)
     return nullptr;
 }
 
-// Moves on whatever can move: mappings whose acknowledgements are in, whose calls have ended, whose time is up.
+// Moves on whatever can move: mappings whose acknowledgements are in, whose calls have ended, whose
+// time is up.
 void DirectServer::advance()
 {
     const Clock::time_point now = Clock::now();
@@ -444,7 +461,8 @@ void DirectServer::advance()
             client.late = false;
         } else if (!client.late && client.deadline && now > *client.deadline) {
             client.late = true;
-            std::printf("vmnet: %s (pid %" PRIu64 ") does not react, nobody waits for it any more\n",
+            std::printf("vmnet: %s (pid %" PRIu64
+                        ") does not react, nobody waits for it any more\n",
                         client.name.c_str(), client.pid);
         }
     }
@@ -459,8 +477,8 @@ void DirectServer::advance()
                 board_->published.store(std::max(board_->published.load(), mapping.id));
                 bool taken = true;
                 for (const rvs::PortId port : owner->ports) {
-                    taken = switch_->region_add(port, mapping.index, mapping.address, mapping.length) ==
-                                rvs::Error::none &&
+                    taken = switch_->region_add(port, mapping.index, mapping.address,
+                                                mapping.length) == rvs::Error::none &&
                             taken;
                 }
                 if (taken) {
@@ -499,7 +517,8 @@ void DirectServer::advance()
             }
             break;
         case Mapping::State::lingering:
-            // The address goes to somebody else only when no call can be in it and nobody has the old files there.
+            // The address goes to somebody else only when no call can be in it and nobody has the
+            // old files there.
             done = mapping.waiting.empty() && switch_->grace_over(mapping.grace);
             break;
         }
@@ -521,7 +540,8 @@ void DirectServer::tell(Client &client, const Message &message, std::span<const 
     if (client.dead || client.deaf) {
         return;
     }
-    // A dead peer's end of file comes by itself. The port of a living one is never taken away: it may be inside.
+    // A dead peer's end of file comes by itself. The port of a living one is never taken away: it
+    // may be inside.
     const int error = send(client.socket.get(), message, fds, MSG_DONTWAIT);
     client.deaf = error == EAGAIN || error == EWOULDBLOCK || error == ETOOMANYREFS;
 }
@@ -542,7 +562,8 @@ void DirectServer::expect_ack(Client &client, Mapping &mapping)
     }
 }
 
-void DirectServer::answer(Client &client, std::uint64_t sequence, std::uint64_t value0, std::uint64_t value1)
+void DirectServer::answer(Client &client, std::uint64_t sequence, std::uint64_t value0,
+                          std::uint64_t value1)
 {
     Message message;
     message.kind = Kind::done;
@@ -566,7 +587,8 @@ void DirectServer::send_map(Client &client, Mapping &mapping)
         const std::size_t count = std::min(segments_per_message, mapping.segments.size() - from);
         Message message;
         message.kind = Kind::map;
-        message.argument = {mapping.id, mapping.address, mapping.length, from + count < mapping.segments.size() ? 1u : 0u};
+        message.argument = {mapping.id, mapping.address, mapping.length,
+                            from + count < mapping.segments.size() ? 1u : 0u};
         message.segments = static_cast<std::uint32_t>(count);
         std::array<int, segments_per_message> fds{};
         for (std::size_t i = 0; i < count; ++i) {
@@ -582,7 +604,8 @@ void DirectServer::send_map(Client &client, Mapping &mapping)
 
 namespace {
 
-void append_port(std::string &out, const std::string &label, rvs::PortId port, const rvs::PortStats &stats, bool open)
+void append_port(std::string &out, const std::string &label, rvs::PortId port,
+                 const rvs::PortStats &stats, bool open)
 {
     const rvif_port_stats &frames = stats.frames;
     out += out.ends_with('[') ? "" : ", ";
@@ -591,15 +614,19 @@ void append_port(std::string &out, const std::string &label, rvs::PortId port, c
         out += c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20 ? '?' : c;
     }
     out += std::string{"\", \"open\": "} + (open ? "true" : "false");
-    out += ", \"rx_frames\": " + std::to_string(frames.rx_frames) + ", \"rx_bytes\": " + std::to_string(frames.rx_bytes);
-    out += ", \"tx_frames\": " + std::to_string(frames.tx_frames) + ", \"tx_bytes\": " + std::to_string(frames.tx_bytes);
+    out += ", \"rx_frames\": " + std::to_string(frames.rx_frames) +
+           ", \"rx_bytes\": " + std::to_string(frames.rx_bytes);
+    out += ", \"tx_frames\": " + std::to_string(frames.tx_frames) +
+           ", \"tx_bytes\": " + std::to_string(frames.tx_bytes);
     out += ", \"crossings\": " + std::to_string(frames.crossings);
-    out += ", \"copies\": " + std::to_string(stats.copies) + ", \"flooded\": " + std::to_string(stats.flooded);
+    out += ", \"copies\": " + std::to_string(stats.copies) +
+           ", \"flooded\": " + std::to_string(stats.flooded);
     out += ", \"drops\": {";
     bool first = true;
     for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
         if (frames.drops[reason] != 0) {
-            out += std::string{first ? "\"" : ", \""} + rvif_drop_name(reason) + "\": " + std::to_string(frames.drops[reason]);
+            out += std::string{first ? "\"" : ", \""} + rvif_drop_name(reason) +
+                   "\": " + std::to_string(frames.drops[reason]);
             first = false;
         }
     }
@@ -617,7 +644,8 @@ std::string DirectServer::json() const
     for (std::uint32_t i = 0; i < RVIF_MAX_PORTS; ++i) {
         rvs::PortInfo info;
         rvs::PortStats stats;
-        if (switch_->port_info(rvs::PortId{i}, info) && switch_->port_stats(rvs::PortId{i}, stats)) {
+        if (switch_->port_info(rvs::PortId{i}, info) &&
+            switch_->port_stats(rvs::PortId{i}, stats)) {
             append_port(out, info.label, rvs::PortId{i}, stats, true);
         }
     }
@@ -630,17 +658,19 @@ void DirectServer::print_stats() const
     for (std::uint32_t i = 0; i < RVIF_MAX_PORTS; ++i) {
         rvs::PortInfo info;
         rvs::PortStats stats;
-        if (!switch_->port_info(rvs::PortId{i}, info) || !switch_->port_stats(rvs::PortId{i}, stats)) {
+        if (!switch_->port_info(rvs::PortId{i}, info) ||
+            !switch_->port_stats(rvs::PortId{i}, stats)) {
             continue;
         }
         std::string drops;
         for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
             if (stats.frames.drops[reason] != 0) {
-                drops += std::string{rvif_drop_name(reason)} + "=" + std::to_string(stats.frames.drops[reason]) + " ";
+                drops += std::string{rvif_drop_name(reason)} + "=" +
+                         std::to_string(stats.frames.drops[reason]) + " ";
             }
         }
-        std::printf("%4u %-24s %14" PRIu64 " %14" PRIu64 "  %s\n", i, info.label, stats.frames.tx_frames,
-                    stats.frames.rx_frames, drops.c_str());
+        std::printf("%4u %-24s %14" PRIu64 " %14" PRIu64 "  %s\n", i, info.label,
+                    stats.frames.tx_frames, stats.frames.rx_frames, drops.c_str());
     }
     std::fflush(stdout);
 }

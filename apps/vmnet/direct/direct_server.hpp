@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The manager of the direct backend: owns the switch's memory, gives ports to driver processes, and sees to it that
-// everybody has everybody's packet memory mapped before a frame is copied there. It is in no frame's way.
+// The manager of the direct backend: owns the switch's memory, gives ports to driver processes, and
+// sees to it that everybody has everybody's packet memory mapped before a frame is copied there. It
+// is in no frame's way.
 #pragma once
 
 #include "direct_proto.hpp"
@@ -51,7 +52,7 @@ class DirectServer {
         // A region whose segments are still coming.
         std::vector<rvif::direct::FileSegment> segments;
         std::vector<rvif::direct::Fd> files;
-        std::vector<rvif::direct::Message> opens; // wait until its mappings are acknowledged
+        std::vector<rvif::direct::Message> opens;  // wait until its mappings are acknowledged
         std::optional<Clock::time_point> deadline; // for its acknowledgements
         // Stopped (a debugger, SIGSTOP): nobody waits for its acknowledgements, until they are in.
         bool late = false;
@@ -101,7 +102,8 @@ class DirectServer {
     void expect_ack(Client &client, Mapping &mapping);
     [[nodiscard]] std::optional<std::uint64_t> find_address(std::uint64_t length) const;
     void tell(Client &client, const rvif::direct::Message &message, std::span<const int> fds = {});
-    void answer(Client &client, std::uint64_t sequence, std::uint64_t value0 = 0, std::uint64_t value1 = 0);
+    void answer(Client &client, std::uint64_t sequence, std::uint64_t value0 = 0,
+                std::uint64_t value1 = 0);
     void refuse(Client &client, std::uint64_t sequence, const std::string &why);
     void send_map(Client &client, Mapping &mapping);
     void print_stats() const;
