@@ -72,7 +72,9 @@ class Generator final : public Engine {
     std::uint64_t verified_ = 0;
     std::uint64_t corrupted_ = 0;
     std::uint64_t duplicated_ = 0;
+    // Of the frames before written_off_below_, so many have not come back; nobody waits for them.
     std::uint64_t written_off_ = 0;
+    std::uint64_t written_off_below_ = 0;
     std::uint64_t progress_ = 0; // when something came back, or was sent, last
     std::uint64_t begin_ = 0;
     std::uint64_t end_ = 0;
@@ -143,19 +145,21 @@ void Generator::begin_data()
         run_begin_ = now();
     }
     state_ = State::data;
-    sent_ = received_ = verified_ = corrupted_ = duplicated_ = written_off_ = 0;
+    sent_ = received_ = verified_ = corrupted_ = duplicated_ = 0;
+    written_off_ = written_off_below_ = 0;
     seen_.reset(flow().count);
     begin_ = progress_ = now();
 }
 
 std::uint16_t Generator::take_data(rte_mempool *pool, rte_mbuf **pkts, std::uint16_t count)
 {
-    const std::uint64_t settled = received_ + written_off_;
-    const std::uint64_t on_the_way = sent_ > settled ? sent_ - settled : 0;
-    if (on_the_way > 0 && waited(progress_, options_.lost_ms)) {
+    const std::uint64_t on_the_way = sent_ - verified_ - written_off_;
+    const bool quiet = waited(progress_, options_.lost_ms);
+    if (on_the_way > 0 && quiet) {
         written_off_ += on_the_way;
+        written_off_below_ = sent_;
         progress_ = now();
-    } else if (sent_ == flow().count && on_the_way == 0) {
+    } else if (sent_ == flow().count && on_the_way == 0 && (written_off_ == 0 || quiet)) {
         end_ = now();
         after_ = nic_counters();
         state_ = State::bye;
@@ -205,6 +209,8 @@ void Generator::give(rte_mbuf **pkts, std::uint16_t count)
                 ++corrupted_;
             } else if (seen_.insert(frame.header.sequence)) {
                 ++verified_;
+                // Given up too early: it is not lost but late.
+                written_off_ -= frame.header.sequence < written_off_below_;
             } else {
                 ++duplicated_;
             }

@@ -22,7 +22,7 @@ struct Options {
     rte_ether_addr mac{};            // frames come from it
     rte_ether_addr peer{};           // and go to it
     std::uint64_t window = 256;      // frames on their way at most
-    std::uint64_t lost_ms = 500;     // without an answer so long: those on their way are lost
+    std::uint64_t lost_ms = 2000;    // without an answer so long: those on their way are lost
     std::uint64_t start_ms = 60'000; // for the peer to appear
     std::uint64_t peers = 1;         // echo: generators to wait for before it ends
     std::string report;              // file; empty: none

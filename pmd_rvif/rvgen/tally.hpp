@@ -16,7 +16,7 @@ namespace rvgen {
 
 // Drops by name: the switch's reasons, then those of the driver and of ourselves.
 inline constexpr const char *local_drops[] = {"rx_bad_length",   "rx_oversize", "rx_not_scattered",
-                                              "tx_bad_length",     "tx_empty",    "tx_call_aborted",
+                                              "tx_bad_length",   "tx_empty",    "tx_call_aborted",
                                               "tx_call_refused", "echo_full"};
 inline constexpr std::size_t echo_full = RVIF_DROP_REASONS + std::size(local_drops) - 1;
 inline constexpr std::size_t drop_kinds = RVIF_DROP_REASONS + std::size(local_drops);
