@@ -29,7 +29,10 @@ class ControlFlag {
     bool held_;
 };
 
-constexpr std::uint64_t bit(std::uint32_t n) { return std::uint64_t{1} << n; }
+constexpr std::uint64_t bit(std::uint32_t n)
+{
+    return std::uint64_t{1} << n;
+}
 
 // One pass over the sources; each is claimed by one exchange or left.
 std::uint32_t claim_source(Core &core, std::uint32_t port, std::uint32_t queue, Owner &claim)
@@ -121,7 +124,8 @@ std::int64_t Core::rx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t
     Address lanes_at = 0;
     Address buffers_at = 0;
     // The words are taken before the ranges are checked; START compares them.
-    const Region lanes_region = port.regions.get(static_cast<std::uint32_t>(RVIF_ADDR_REGION(setup.lanes)));
+    const Region lanes_region =
+        port.regions.get(static_cast<std::uint32_t>(RVIF_ADDR_REGION(setup.lanes)));
     const Region buffers_region = port.regions.get(setup.buf_region);
     if ((RVIF_ADDR_OFFSET(setup.lanes) & (RVIF_LINE - 1)) != 0 ||
         resolve(port.regions, setup.lanes, RVIF_MAX_SOURCES * RVIF_LANE_STRIDE(setup.depth),

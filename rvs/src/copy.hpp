@@ -13,11 +13,13 @@ namespace detail {
 // Whatever alignment and type the memory has. (Structures: a template argument would lose the
 // attributes of a plain type.) 16 bytes: SSE2 is all that every x86-64 has.
 template <typename T>
-struct [[gnu::packed, gnu::may_alias]] Unaligned {
+struct [[gnu::packed, gnu::may_alias]] Unaligned
+{
     T value;
 };
 using Vector16 [[gnu::vector_size(16)]] = long long;
-struct [[gnu::packed, gnu::may_alias]] Bytes16 {
+struct [[gnu::packed, gnu::may_alias]] Bytes16
+{
     Vector16 value;
 };
 using Bytes8 = Unaligned<std::uint64_t>;

@@ -3,14 +3,14 @@
 #ifndef RVS_CORE_HPP
 #define RVS_CORE_HPP
 
-#include <atomic>
-#include <cstdint>
-
 #include "counters.hpp"
 #include "fdb.hpp"
 #include "lanes.hpp"
 #include "port.hpp"
 #include "rvs/switch.hpp"
+
+#include <atomic>
+#include <cstdint>
 
 namespace rvs {
 

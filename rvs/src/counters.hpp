@@ -3,10 +3,10 @@
 #ifndef RVS_COUNTERS_HPP
 #define RVS_COUNTERS_HPP
 
+#include "rvs/rvif.h"
+
 #include <atomic>
 #include <cstdint>
-
-#include "rvs/rvif.h"
 
 namespace rvs {
 

@@ -9,18 +9,21 @@
 #ifndef RVS_DESCRIPTOR_HPP
 #define RVS_DESCRIPTOR_HPP
 
-#include <cstdint>
-
 #include "copy.hpp"
 #include "region.hpp"
 #include "rvs/rvif.h"
+
+#include <cstdint>
 
 namespace rvs {
 
 // An address that was checked: valid where call() runs.
 using Address = std::uint64_t;
 
-inline std::uint8_t *pointer(Address address) { return reinterpret_cast<std::uint8_t *>(address); }
+inline std::uint8_t *pointer(Address address)
+{
+    return reinterpret_cast<std::uint8_t *>(address);
+}
 
 namespace guest {
 
@@ -146,10 +149,7 @@ struct Header {
     std::uint64_t high; // bytes 8..15
 
     [[nodiscard]] std::uint64_t destination() const { return low & mac_mask; }
-    [[nodiscard]] std::uint64_t source() const
-    {
-        return low >> 48 | (high & 0xffffffff) << 16;
-    }
+    [[nodiscard]] std::uint64_t source() const { return low >> 48 | (high & 0xffffffff) << 16; }
     [[nodiscard]] bool same_addresses(const Header &other) const
     {
         return ((low ^ other.low) | ((high ^ other.high) & 0xffffffff)) == 0;

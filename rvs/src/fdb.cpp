@@ -13,7 +13,10 @@ constexpr std::uint64_t entry(std::uint64_t mac, std::uint32_t port, std::uint32
 {
     return std::uint64_t{stamp} << 56 | std::uint64_t{port} << 48 | mac;
 }
-constexpr std::uint64_t mac_of(std::uint64_t word) { return word & mac_mask; }
+constexpr std::uint64_t mac_of(std::uint64_t word)
+{
+    return word & mac_mask;
+}
 constexpr std::uint32_t port_of(std::uint64_t word)
 {
     return static_cast<std::uint32_t>(word >> 48) & (RVIF_MAX_PORTS - 1);
@@ -22,7 +25,10 @@ constexpr std::uint32_t stamp_of(std::uint64_t word)
 {
     return static_cast<std::uint32_t>(word >> 56);
 }
-constexpr bool is_static(std::uint64_t word) { return stamp_of(word) == fdb_static; }
+constexpr bool is_static(std::uint64_t word)
+{
+    return stamp_of(word) == fdb_static;
+}
 
 // Ticks since the stamp.
 constexpr std::uint32_t age_of(std::uint64_t word, std::uint32_t now)

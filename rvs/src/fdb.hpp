@@ -3,11 +3,11 @@
 #ifndef RVS_FDB_HPP
 #define RVS_FDB_HPP
 
+#include "rvs/switch.hpp"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-
-#include "rvs/switch.hpp"
 
 namespace rvs {
 

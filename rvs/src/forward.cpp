@@ -40,6 +40,8 @@ std::uint32_t OpenLane::put_chain(const Frame &frame)
             }
             const std::uint32_t room = lane->buf_len - used;
             const std::uint32_t n = len < room ? len : room;
+            // buffer < need: room for all of the frame was counted above.
+            // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
             copy_bytes(pointer(lane->buffer(units[buffer])) + used, data, n);
             used += n;
             data += n;
@@ -242,8 +244,8 @@ class Transmission {
 
     void forward(const Frame &frame)
     {
-        if (decision_.kind == Decision::Kind::none ||
-            !frame.header.same_addresses(last_)) [[unlikely]] {
+        if (decision_.kind == Decision::Kind::none || !frame.header.same_addresses(last_))
+            [[unlikely]] {
             last_ = frame.header;
             decision_ = decide(frame.header);
         }

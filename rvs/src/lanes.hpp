@@ -14,14 +14,14 @@
 #ifndef RVS_LANES_HPP
 #define RVS_LANES_HPP
 
-#include <atomic>
-#include <cstdint>
-
 #include "copy.hpp"
 #include "counters.hpp"
 #include "descriptor.hpp"
 #include "port.hpp"
 #include "rvs/rvif.h"
+
+#include <atomic>
+#include <cstdint>
 
 namespace rvs {
 
@@ -58,11 +58,11 @@ struct alignas(64) Lane {
 
     [[nodiscard]] Address posted_entry(std::uint32_t at) const
     {
-        return posted + 4 * (at & (depth - 1));
+        return posted + 4ull * (at & (depth - 1));
     }
     [[nodiscard]] Address comp_entry(std::uint32_t at) const
     {
-        return comp + 4 * (at & (depth - 1));
+        return comp + 4ull * (at & (depth - 1));
     }
     // What bit 31 of a valid entry is in this round: 1 in the first, then by turns.
     [[nodiscard]] std::uint32_t phase(std::uint32_t at) const
@@ -144,10 +144,10 @@ struct OpenLane {
     std::uint32_t port;
     std::uint32_t pos; // the next entry to fill
     std::uint32_t held;
+    std::uint32_t values[lane_batch]; // not last: sanitizers do not check a last array's bounds
     std::uint32_t frames;
     std::uint64_t bytes;
     std::uint32_t drops[receiver_reasons];
-    std::uint32_t values[lane_batch];
 
     void begin(Lane &l, PairCounters &p, std::uint32_t to)
     {
@@ -190,9 +190,8 @@ struct OpenLane {
 
     void deliver(const Frame &frame)
     {
-        const std::uint32_t reason = frame.total <= lane->buf_len && frame.count <= 1
-                                         ? put_one(frame)
-                                         : put_chain(frame);
+        const std::uint32_t reason =
+            frame.total <= lane->buf_len && frame.count <= 1 ? put_one(frame) : put_chain(frame);
         if (reason == no_drop) [[likely]] {
             ++frames;
             bytes += frame.total;

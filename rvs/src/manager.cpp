@@ -8,9 +8,15 @@ namespace rvs {
 
 namespace {
 
-constexpr std::uint64_t bit(std::uint32_t n) { return std::uint64_t{1} << n; }
+constexpr std::uint64_t bit(std::uint32_t n)
+{
+    return std::uint64_t{1} << n;
+}
 
-std::uint32_t number(PortId id) { return static_cast<std::uint32_t>(id); }
+std::uint32_t number(PortId id)
+{
+    return static_cast<std::uint32_t>(id);
+}
 
 // 0: a limit is out of range.
 std::uint32_t buckets_for(const Limits &limits)
@@ -28,14 +34,23 @@ std::size_t size_for(std::uint32_t buckets)
     return sizeof(Core) + std::size_t{buckets} * sizeof(FdbBucket);
 }
 
-Core &core_of(Switch *self) { return static_cast<Core &>(*self); }
-const Core &core_of(const Switch *self) { return static_cast<const Core &>(*self); }
+Core &core_of(Switch *self)
+{
+    return static_cast<Core &>(*self);
+}
+const Core &core_of(const Switch *self)
+{
+    return static_cast<const Core &>(*self);
+}
 
 } // namespace
 
 // ---------------------------------------------------------------- where it lives
 
-std::size_t Switch::footprint(const Limits &limits) { return size_for(buckets_for(limits)); }
+std::size_t Switch::footprint(const Limits &limits)
+{
+    return size_for(buckets_for(limits));
+}
 
 Switch *Switch::create(void *mem, std::size_t len, const Limits &limits)
 {
@@ -316,7 +331,10 @@ bool Switch::port_stats(PortId id, PortStats &stats) const
     return true;
 }
 
-std::uint64_t Switch::ports() const { return core_of(this).open_ports.load(); }
+std::uint64_t Switch::ports() const
+{
+    return core_of(this).open_ports.load();
+}
 
 std::size_t Switch::fdb_read(std::size_t &cursor, FdbEntry *out, std::size_t max) const
 {

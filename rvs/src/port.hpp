@@ -4,13 +4,13 @@
 #ifndef RVS_PORT_HPP
 #define RVS_PORT_HPP
 
-#include <atomic>
-#include <cstdint>
-
 #include "counters.hpp"
 #include "descriptor.hpp"
 #include "region.hpp"
 #include "rvs/switch.hpp"
+
+#include <atomic>
+#include <cstdint>
 
 namespace rvs {
 
@@ -27,8 +27,8 @@ struct alignas(64) RxQueue {
     // it: no queue is live on a removed region once region_remove() has returned.
     std::atomic<std::uint64_t> state;
 
-    std::atomic<Address> lanes;    // lane of source 0
-    std::atomic<Address> buffers;  // start of the buffers' region
+    std::atomic<Address> lanes;   // lane of source 0
+    std::atomic<Address> buffers; // start of the buffers' region
     std::atomic<std::uint32_t> depth;
     std::atomic<std::uint32_t> buf_len;
     std::atomic<std::uint32_t> last_unit; // highest buffer offset that fits, in RVIF_BUF_UNIT

@@ -3,10 +3,10 @@
 #ifndef RVS_REGION_HPP
 #define RVS_REGION_HPP
 
+#include "rvs/rvif.h"
+
 #include <atomic>
 #include <cstdint>
-
-#include "rvs/rvif.h"
 
 namespace rvs {
 

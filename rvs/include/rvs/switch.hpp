@@ -19,10 +19,10 @@
 #ifndef RVS_SWITCH_HPP
 #define RVS_SWITCH_HPP
 
+#include "rvs/rvif.h"
+
 #include <cstddef>
 #include <cstdint>
-
-#include "rvs/rvif.h"
 
 namespace rvs {
 

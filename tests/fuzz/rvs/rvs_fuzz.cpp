@@ -9,10 +9,10 @@
 //   - no access outside the regions (inaccessible pages around them, ASan)
 //   - of the regions' bytes only completions and posted buffers of the lanes in question changed
 //   - every frame consumed is in exactly one counter; every copy has one outcome
+#include "world.hpp"
+
 #include <cstdio>
 #include <cstdlib>
-
-#include "world.hpp"
 
 namespace {
 
@@ -206,10 +206,8 @@ class Fuzz {
             return;
         const std::uint64_t r = RVIF_ADDR_REGION(setup.lanes);
         CHECK(queue < RVIF_MAX_QUEUES && r < regions && setup.buf_region < regions);
-        port_[p].rx[queue] = {true,
-                              setup,
-                              {port_[p].registrations[r],
-                               port_[p].registrations[setup.buf_region]}};
+        port_[p].rx[queue] = {
+            true, setup, {port_[p].registrations[r], port_[p].registrations[setup.buf_region]}};
     }
     void start(std::uint32_t p)
     {
@@ -232,8 +230,8 @@ class Fuzz {
     }
     void post(std::uint32_t p, std::uint32_t source, std::uint32_t i, std::uint32_t entry)
     {
-        std::memcpy(at(p, 0, lanes_at + (source % 64) * RVIF_LANE_STRIDE(64) + 4 * (i % 64)), &entry,
-                    4);
+        std::memcpy(at(p, 0, lanes_at + (source % 64) * RVIF_LANE_STRIDE(64) + 4 * (i % 64)),
+                    &entry, 4);
     }
 
     // ------------------------------------------------------------------ transmit
@@ -257,9 +255,8 @@ class Fuzz {
                 std::memcpy(old_[p][region].data() + offset, at(p, region, offset), len);
             };
             const std::uint64_t depth = rx.setup.depth;
-            const std::uint64_t lane =
-                RVIF_ADDR_OFFSET(rx.setup.lanes) +
-                static_cast<std::uint64_t>(source) * RVIF_LANE_STRIDE(depth);
+            const std::uint64_t lane = RVIF_ADDR_OFFSET(rx.setup.lanes) +
+                                       static_cast<std::uint64_t>(source) * RVIF_LANE_STRIDE(depth);
             std::vector<std::uint32_t> posted(depth);
             std::memcpy(posted.data(), old_[p][r].data() + lane, 4 * depth);
             for (const std::uint32_t entry : posted) {
@@ -267,8 +264,7 @@ class Fuzz {
                 if (offset + rx.setup.buf_len > region_len[b])
                     continue;
                 accept_range(b, offset, rx.setup.buf_len);
-                sound &= b != r || offset >= lane + 4 * depth ||
-                         offset + rx.setup.buf_len <= lane;
+                sound &= b != r || offset >= lane + 4 * depth || offset + rx.setup.buf_len <= lane;
             }
             accept_range(r, lane + RVIF_LANE_HALF(depth), 4 * depth);
         }
@@ -351,10 +347,14 @@ class Fuzz {
     {
         const std::uint8_t how = in.byte();
         switch (how % 4) {
-        case 0: return RVIF_ADDR(0ull, buffers_at + 0x4000 + how);
-        case 1: return RVIF_ADDR(how / 4 % 3ull, in.take<std::uint16_t>() * 8ull);
-        case 2: return RVIF_ADDR(how / 4 % 2ull, region_len[how / 4 % 2] - in.byte());
-        default: return in.take<std::uint64_t>();
+        case 0:
+            return RVIF_ADDR(0ull, buffers_at + 0x4000 + how);
+        case 1:
+            return RVIF_ADDR(how / 4 % 3ull, in.take<std::uint16_t>() * 8ull);
+        case 2:
+            return RVIF_ADDR(how / 4 % 2ull, region_len[how / 4 % 2] - in.byte());
+        default:
+            return in.take<std::uint64_t>();
         }
     }
 
@@ -365,15 +365,19 @@ class Fuzz {
         switch (what % 16) {
         case 0:
         case 1:
-        case 2: transmit(p, 0, in.byte() % 40u); break;
-        case 3: transmit(p, in.byte() % 9, in.take<std::uint16_t>() % 300u); break;
+        case 2:
+            transmit(p, 0, in.byte() % 40u);
+            break;
+        case 3:
+            transmit(p, in.byte() % 9, in.take<std::uint16_t>() % 300u);
+            break;
         case 4:
         case 5: {
             const std::uint8_t i = in.byte();
             const rvif_addr_t a = address(in);
             const std::uint8_t how = in.byte();
-            const std::uint32_t len = how % 8 == 0 ? in.take<std::uint32_t>()
-                                                   : in.take<std::uint16_t>() % 0x800u;
+            const std::uint32_t len =
+                how % 8 == 0 ? in.take<std::uint32_t>() : in.take<std::uint16_t>() % 0x800u;
             const std::uint32_t flags = how % 16 == 15 ? in.byte() : how / 16 & RVIF_TX_MORE;
             desc(p, i, {a, len, flags});
             break;
@@ -414,8 +418,12 @@ class Fuzz {
             start(p);
             break;
         }
-        case 10: set_up_tx(p, in.byte() % 9, address(in)); break;
-        case 11: (in.byte() % 2 == 0 ? stop(p) : start(p)); break;
+        case 10:
+            set_up_tx(p, in.byte() % 9, address(in));
+            break;
+        case 11:
+            (in.byte() % 2 == 0 ? stop(p) : start(p));
+            break;
         case 12: {
             const std::uint8_t r = in.byte();
             r % 2 == 0 ? remove_region(p, r / 2 % regions) : add_region(p, r / 2 % regions);
@@ -433,7 +441,9 @@ class Fuzz {
             }
             break;
         }
-        case 14: world_->tick(); break;
+        case 14:
+            world_->tick();
+            break;
         default: {
             // Operations without a model, with any arguments.
             const std::uint64_t op = in.byte() % 16;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every frame is in a counter, and in one.
-#include <gtest/gtest.h>
-
-#include <memory>
-
 #include "world.hpp"
+
+#include <gtest/gtest.h>
+#include <memory>
 
 namespace rvs::test {
 namespace {
@@ -38,13 +37,26 @@ TEST(RvsAccounting, RandomTrafficAddsUpToTheLastFrame)
             const Bytes f = frame(dst, src, 10 + random() % 1000, random());
             rvif_tx_desc d{guests[from]->stage(f), static_cast<std::uint32_t>(f.size()), 0};
             switch (random() % 40) {
-            case 0: d.addr = RVIF_ADDR(2ull, 0); break;
-            case 1: d.addr = RVIF_ADDR(0ull, guests[from]->memory().size()); break;
-            case 2: d.len = 0; break;
-            case 3: d.len = 70000; break;
-            case 4: d.flags = 4; break;
-            case 5: d.flags = RVIF_TX_MORE; break;
-            default: break;
+            case 0:
+                d.addr = RVIF_ADDR(2ull, 0);
+                break;
+            case 1:
+                d.addr = RVIF_ADDR(0ull, guests[from]->memory().size());
+                break;
+            case 2:
+                d.len = 0;
+                break;
+            case 3:
+                d.len = 70000;
+                break;
+            case 4:
+                d.flags = 4;
+                break;
+            case 5:
+                d.flags = RVIF_TX_MORE;
+                break;
+            default:
+                break;
             }
             if (!more)
                 ++offered[from];

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many CPUs inside the switch at once. Also built with the thread sanitizer.
-#include <gtest/gtest.h>
+#include "world.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <gtest/gtest.h>
 #include <memory>
 #include <thread>
-
-#include "world.hpp"
 
 namespace rvs::test {
 namespace {
@@ -26,7 +25,10 @@ Bytes numbered(const std::array<std::uint8_t, 6> &to, std::uint32_t from, std::u
     return f;
 }
 
-std::size_t size_of(std::uint32_t number) { return 64 + number * 13 % 900; }
+std::size_t size_of(std::uint32_t number)
+{
+    return 64 + number * 13 % 900;
+}
 
 // Checks one flow at one receiver: whole, in order, nothing twice. Counts.
 struct Flow {
@@ -242,8 +244,8 @@ TEST(RvsConcurrent, RemovedRegionIsLeftAloneAfterItsGrace)
             wait_for_grace(world);
             ASSERT_EQ(mprotect(guest.memory().data(), guest.memory().size(), PROT_NONE), 0);
             std::this_thread::sleep_for(300us);
-            ASSERT_EQ(mprotect(guest.memory().data(), guest.memory().size(), PROT_READ | PROT_WRITE),
-                      0);
+            ASSERT_EQ(
+                mprotect(guest.memory().data(), guest.memory().size(), PROT_READ | PROT_WRITE), 0);
             ASSERT_EQ(guest.add_region(), Error::none);
             while (guest.call(RVIF_OP_STOP) == -RVIF_E_BUSY)
                 std::this_thread::yield();
@@ -321,6 +323,45 @@ TEST(RvsConcurrent, NothingIsWrittenToAReceiverAfterItsStopReturned)
     });
     EXPECT_GT(delivered, 100u);
     RecordProperty("stops_that_waited", static_cast<int>(waited));
+}
+
+TEST(RvsConcurrent, FrameOfManyBuffersIsSeenWholeOrNotAtAll)
+{
+    World world;
+    Guest sender{world, 0};
+    Guest receiver{world, 1, {.depth = 64, .buf_len = 64, .buffers = 64}};
+    sender.join();
+    receiver.join();
+    const Bytes f = frame(mac(2), mac(1), 64 * 64); // 64 buffers: the lane at once
+    sender.desc(0, {sender.stage(f), 64 * 64, 0});
+    std::atomic<bool> stop{false};
+    std::thread thread{[&] {
+        while (!stop) {
+            EXPECT_EQ(sender.transmit(1), 1);
+            std::this_thread::yield();
+        }
+    }};
+    std::uint64_t seen = 0;
+    const auto end = Clock::now() + 1500ms;
+    for (std::uint32_t first = 0; Clock::now() < end; first += 64) {
+        for (std::uint32_t i = 0; i < 64; ++i)
+            receiver.post_raw(sender.source(), first + i,
+                              static_cast<std::uint32_t>(receiver.buffers_at() / 64) + i * 2);
+        const std::uint32_t phase = receiver.phase(first);
+        bool there = false;
+        while (!there && Clock::now() < end) {
+            for (int spin = 0; spin < 1000 && !there; ++spin)
+                there = (receiver.comp(sender.source(), first) & RVIF_PHASE) == phase;
+        }
+        if (there) {
+            // The last entry of the frame, as soon as the first can be seen.
+            ASSERT_EQ(receiver.comp(sender.source(), first + 63), phase | 64u);
+            ++seen;
+        }
+    }
+    stop = true;
+    thread.join();
+    EXPECT_GT(seen, 10u);
 }
 
 TEST(RvsConcurrent, TwoCpusInOneQueueOneIsToldBusyAndNothingIsSentTwice)

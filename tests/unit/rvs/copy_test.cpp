@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "copy.hpp"
+#include "world.hpp"
 
 #include <gtest/gtest.h>
-
-#include "world.hpp"
 
 namespace rvs::test {
 namespace {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a guest may write where the switch reads, one row each. The classes are those of
 // descriptor bugs that other switches and drivers had.
-#include <gtest/gtest.h>
+#include "world.hpp"
 
 #include <functional>
-
-#include "world.hpp"
+#include <gtest/gtest.h>
 
 namespace rvs::test {
 namespace {
@@ -58,13 +57,19 @@ const BadDescriptor bad_descriptors[] = {
      },
      RVIF_DROP_BAD_RANGE},
     {"starts at the end",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.memory().size()), 64, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.memory().size()), 64, 0};
+     },
      RVIF_DROP_BAD_RANGE},
     {"offset plus length overflows 56 bits (CVE-2020-10722)",
-     [](const Guest &) { return rvif_tx_desc{RVIF_ADDR(0ull, top - 15), 64, 0}; },
+     [](const Guest &) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, top - 15), 64, 0};
+     },
      RVIF_DROP_BAD_RANGE},
     {"largest offset",
-     [](const Guest &) { return rvif_tx_desc{RVIF_ADDR(0ull, top), 1, 0}; },
+     [](const Guest &) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, top), 1, 0};
+     },
      RVIF_DROP_BAD_RANGE},
     {"offset that wraps a 64 bit sum with the base",
      [](const Guest &g) {
@@ -72,43 +77,69 @@ const BadDescriptor bad_descriptors[] = {
      },
      RVIF_DROP_BAD_RANGE},
     {"region never registered",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(1ull, g.payload_at()), 64, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(1ull, g.payload_at()), 64, 0};
+     },
      RVIF_DROP_BAD_REGION},
     {"region beyond the table",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(8ull, g.payload_at()), 64, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(8ull, g.payload_at()), 64, 0};
+     },
      RVIF_DROP_BAD_REGION},
     {"region 255",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(255ull, g.payload_at()), 64, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(255ull, g.payload_at()), 64, 0};
+     },
      RVIF_DROP_BAD_REGION},
     {"region that an index truncated to 3 bits would accept (CVE-2020-10723)",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(16ull, g.payload_at()), 64, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(16ull, g.payload_at()), 64, 0};
+     },
      RVIF_DROP_BAD_REGION},
     {"length of zero at a good address",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 0, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 0, 0};
+     },
      RVIF_DROP_ZERO_LENGTH},
     {"length of zero skips no address check (CVE-2020-10725)",
-     [](const Guest &) { return rvif_tx_desc{RVIF_ADDR(200ull, top), 0, 0}; },
+     [](const Guest &) {
+         return rvif_tx_desc{RVIF_ADDR(200ull, top), 0, 0};
+     },
      RVIF_DROP_ZERO_LENGTH},
     {"length that is fine when truncated to 16 bits (CVE-2020-10723)",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 0x10040, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 0x10040, 0};
+     },
      RVIF_DROP_TX_TOO_BIG},
     {"longest length",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 0xffffffff, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 0xffffffff, 0};
+     },
      RVIF_DROP_TX_TOO_BIG},
     {"one more than the longest frame",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 65536, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 65536, 0};
+     },
      RVIF_DROP_TX_TOO_BIG},
     {"offload flags that nobody negotiated (CVE-2024-11614)",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 64, 2}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 64, 2};
+     },
      RVIF_DROP_BAD_FLAGS},
     {"highest flag",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 64, 1u << 31}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 64, 1u << 31};
+     },
      RVIF_DROP_BAD_FLAGS},
     {"frame without a whole header (CVE-2020-14378)",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 13, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 13, 0};
+     },
      RVIF_DROP_SHORT},
     {"frame of one byte",
-     [](const Guest &g) { return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 1, 0}; },
+     [](const Guest &g) {
+         return rvif_tx_desc{RVIF_ADDR(0ull, g.payload_at()), 1, 0};
+     },
      RVIF_DROP_SHORT},
 };
 
@@ -125,7 +156,9 @@ TEST_P(HostileDescriptor, IsDroppedWithItsReasonAndTheNextFrameGoesThrough)
     EXPECT_EQ(s.take(), Frames{good});
     const PortStats stats = s.sender.stats();
     for (std::uint32_t r = 0; r < RVIF_DROP_REASONS; ++r)
-        EXPECT_EQ(stats.frames.drops[r], r == static_cast<std::uint32_t>(GetParam().reason) ? 1u : 0u) << "reason " << r;
+        EXPECT_EQ(stats.frames.drops[r],
+                  r == static_cast<std::uint32_t>(GetParam().reason) ? 1u : 0u)
+            << "reason " << r;
     EXPECT_EQ(stats.frames.tx_frames, 1u);
 }
 
@@ -214,7 +247,10 @@ struct BadBuffer {
     std::function<std::uint32_t(const Guest &)> unit;
 };
 
-std::uint32_t units(std::uint64_t bytes) { return static_cast<std::uint32_t>(bytes / RVIF_BUF_UNIT); }
+std::uint32_t units(std::uint64_t bytes)
+{
+    return static_cast<std::uint32_t>(bytes / RVIF_BUF_UNIT);
+}
 
 const BadBuffer bad_buffers[] = {
     {"largest offset", [](const Guest &) { return RVIF_POSTED_MASK; }},
@@ -344,8 +380,8 @@ const BadRxSetup bad_rx_setups[] = {
     {"buf_region that is 0 when truncated to a byte",
      [](const Guest &, rvif_rx_setup &s) { s.buf_region = 256; }, RVIF_E_ADDR},
     {"lanes misaligned", [](const Guest &, rvif_rx_setup &s) { s.lanes += 64; }, RVIF_E_ADDR},
-    {"lanes in no region",
-     [](const Guest &, rvif_rx_setup &s) { s.lanes = RVIF_ADDR(3ull, 0); }, RVIF_E_ADDR},
+    {"lanes in no region", [](const Guest &, rvif_rx_setup &s) { s.lanes = RVIF_ADDR(3ull, 0); },
+     RVIF_E_ADDR},
     {"last lane beyond the end (CVE-2018-1059)",
      [](const Guest &g, rvif_rx_setup &s) {
          s.lanes = RVIF_ADDR(0ull, g.memory().size() - g.lanes_len() + RVIF_LINE);
@@ -390,7 +426,8 @@ const BadAddress bad_addresses[] = {
     {"no region", [](const Guest &) { return RVIF_ADDR(5ull, 0); }},
     {"region beyond the table", [](const Guest &) { return RVIF_ADDR(64ull, 0); }},
     {"at the end", [](const Guest &g) { return RVIF_ADDR(0ull, g.memory().size()); }},
-    {"its end beyond the end", [](const Guest &g) { return RVIF_ADDR(0ull, g.memory().size()) - 4; }},
+    {"its end beyond the end",
+     [](const Guest &g) { return RVIF_ADDR(0ull, g.memory().size()) - 4; }},
     {"misaligned", [](const Guest &) { return RVIF_ADDR(0ull, 4ull); }},
     {"misaligned by one", [](const Guest &) { return RVIF_ADDR(0ull, 1ull); }},
     {"largest offset", [](const Guest &) { return RVIF_ADDR(0ull, top - 7); }},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lanes, buffers and chains.
-#include <gtest/gtest.h>
-
 #include "world.hpp"
+
+#include <gtest/gtest.h>
 
 namespace rvs::test {
 namespace {
@@ -118,8 +118,15 @@ TEST(RvsLanes, FrameOfManySegmentsArrivesWhole)
     Pair p;
     const Bytes f = frame(mac(2), mac(1), 1000);
     const std::vector<std::vector<std::uint32_t>> cuts{
-        {500, 500}, {14, 986}, {1, 999}, {6, 6, 2, 986}, {999, 1}, {16, 984}, {15, 1, 984},
-        {100, 200, 300, 400}, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 983}};
+        {500, 500},
+        {14, 986},
+        {1, 999},
+        {6, 6, 2, 986},
+        {999, 1},
+        {16, 984},
+        {15, 1, 984},
+        {100, 200, 300, 400},
+        {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 983}};
     for (const auto &cut : cuts) {
         p.post(1);
         EXPECT_EQ(p.sender.send_chain(f, cut), static_cast<std::int64_t>(cut.size()));
@@ -158,14 +165,44 @@ TEST(RvsLanes, JumboFramesFillSeveralBuffers)
         to.buf_len = buf_len;
         to.buffers = 64;
         Pair p{to};
-        for (const std::size_t size : {std::size_t{buf_len}, std::size_t{buf_len} + 1,
-                                       std::size_t{buf_len} * 2, std::size_t{9018},
-                                       std::size_t{65535}}) {
+        for (const std::size_t size :
+             {std::size_t{buf_len}, std::size_t{buf_len} + 1, std::size_t{buf_len} * 2,
+              std::size_t{9018}, std::size_t{65535}}) {
             p.post(64);
             const Bytes f = frame(mac(2), mac(1), size);
             EXPECT_EQ(p.sender.send(f), 1);
             EXPECT_EQ(p.take(), Frames{f}) << size << " bytes in buffers of " << buf_len;
         }
+    }
+}
+
+TEST(RvsLanes, ChainThatEndsFarInOneLargeBuffer)
+{
+    GuestOptions to;
+    to.buf_len = 65535;
+    to.buffers = 64;
+    Pair p{to};
+    p.post(2);
+    const Bytes f = frame(mac(2), mac(1), 65535);
+    EXPECT_EQ(p.sender.send_chain(f, {30000, 30000, 5535}), 3);
+    EXPECT_EQ(p.take(), Frames{f});
+}
+
+TEST(RvsLanes, JumboFrameThatDoesNotFitTheBatchIsPublishedWithTheNext)
+{
+    GuestOptions to;
+    to.buf_len = 512;
+    to.depth = 128;
+    Pair p{to};
+    for (std::uint32_t before = 55; before < 70; ++before) {
+        p.post(128);
+        Frames sent;
+        for (std::uint32_t i = 0; i < before; ++i)
+            sent.push_back(frame(mac(2), mac(1), 64, i));
+        sent.push_back(frame(mac(2), mac(1), 512 * 9, 100));
+        sent.push_back(frame(mac(2), mac(1), 70, 101));
+        EXPECT_EQ(p.sender.send(sent), static_cast<std::int64_t>(sent.size()));
+        EXPECT_EQ(p.take(), sent) << before << " frames before";
     }
 }
 
@@ -273,13 +310,13 @@ TEST_P(KilledPublisher, LeavesALaneThatTheNextOwnerCanUse)
     EXPECT_EQ(got.back(), f);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    RvsLanes, KilledPublisher,
-    testing::Values(Killed{"NothingStored", {}, 3}, Killed{"OnlyTheLastStored", {7}, 3},
-                    Killed{"AllButTheFirstStored", {4, 5, 6, 7}, 3},
-                    Killed{"AllStoredButNotNoted", {3, 4, 5, 6, 7}, 8},
-                    Killed{"OneStoredButNotNoted", {3}, 4}),
-    [](const auto &tested) { return tested.param.what; });
+INSTANTIATE_TEST_SUITE_P(RvsLanes, KilledPublisher,
+                         testing::Values(Killed{"NothingStored", {}, 3},
+                                         Killed{"OnlyTheLastStored", {7}, 3},
+                                         Killed{"AllButTheFirstStored", {4, 5, 6, 7}, 3},
+                                         Killed{"AllStoredButNotNoted", {3, 4, 5, 6, 7}, 8},
+                                         Killed{"OneStoredButNotNoted", {3}, 4}),
+                         [](const auto &tested) { return tested.param.what; });
 
 } // namespace
 } // namespace rvs::test

@@ -2,7 +2,6 @@
 #include "rvs/names.h"
 
 #include <gtest/gtest.h>
-
 #include <set>
 #include <string>
 

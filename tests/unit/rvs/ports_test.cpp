@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ports, regions and queues come and go.
-#include <gtest/gtest.h>
-
-#include <memory>
-
 #include "world.hpp"
+
+#include <gtest/gtest.h>
+#include <memory>
 
 namespace rvs::test {
 namespace {
@@ -216,6 +215,7 @@ TEST(RvsPorts, StoppedPortGetsNothingAndItsFramesAreCounted)
     EXPECT_EQ(a.send({frame(mac(2), mac(1)), frame(broadcast, mac(1))}), 2);
     EXPECT_TRUE(b.memory().snapshot() == before);
     EXPECT_EQ(b.drops(RVIF_DROP_NOT_READY), 1u); // a flood goes to live ports only
+    EXPECT_EQ(a.stats().copies, 2u);
     EXPECT_EQ(c.receive_all(a.source()).size(), 1u);
 }
 
@@ -274,12 +274,10 @@ TEST(RvsRegions, AreCheckedWhenAdded)
         std::uint32_t index;
         std::uint64_t base, len;
     } bad[] = {
-        {8, 0x10000, 0x1000},           {0, 0x10001, 0x1000},
-        {0, 0x10800, 0x1000},           {0, 0x10000, 0x800},
-        {0, 0x10000, 0},                {0, 0, 0x1000},
-        {0, 0x10000, 1ull << 40},       {0, 1ull << 48, 0x1000},
-        {0, (1ull << 48) - 0x1000, 0x2000}, {0, 0x10000, ~0ull << 12},
-        {0, ~0ull << 12, 0x1000},
+        {8, 0x10000, 0x1000},      {0, 0x10001, 0x1000},     {0, 0x10800, 0x1000},
+        {0, 0x10000, 0x800},       {0, 0x10000, 0},          {0, 0, 0x1000},
+        {0, 0x10000, 1ull << 40},  {0, 1ull << 48, 0x1000},  {0, (1ull << 48) - 0x1000, 0x2000},
+        {0, 0x10000, ~0ull << 12}, {0, ~0ull << 12, 0x1000},
     };
     for (const auto &b : bad) {
         EXPECT_EQ(world->region_add(PortId{0}, b.index, b.base, b.len), Error::arg)
@@ -375,6 +373,27 @@ TEST(RvsRegions, FramesAndBuffersMayLieInDifferentRegions)
     // One of two regions of the queue is enough to end it.
     ASSERT_EQ(world->region_remove(b.id(), 5), Error::none);
     EXPECT_EQ(a.send(f), 1);
+    EXPECT_EQ(b.drops(RVIF_DROP_NOT_READY), 1u);
+}
+
+TEST(RvsRegions, LanesOfARemovedRegionAreLeftAlone)
+{
+    World world;
+    Guest a{world, 0};
+    Guest b{world, 1};
+    a.join();
+    b.open();
+    Memory lanes{b.lanes_len()};
+    ASSERT_EQ(world->region_add(b.id(), 5, lanes.base(), lanes.size()), Error::none);
+    rvif_rx_setup setup = b.rx_setup(0);
+    setup.lanes = RVIF_ADDR(5ull, 0);
+    ASSERT_EQ(b.setup_rx(0, setup), 0);
+    ASSERT_EQ(b.call(RVIF_OP_START), 0);
+    EXPECT_EQ(a.send(frame(mac(2), mac(1))), 1);
+    EXPECT_EQ(b.drops(RVIF_DROP_NO_BUFFER), 1u);
+    ASSERT_EQ(world->region_remove(b.id(), 5), Error::none);
+    ASSERT_EQ(mprotect(lanes.data(), lanes.size(), PROT_NONE), 0);
+    EXPECT_EQ(a.send(frame(mac(2), mac(1))), 1);
     EXPECT_EQ(b.drops(RVIF_DROP_NOT_READY), 1u);
 }
 

@@ -3,13 +3,12 @@
 // second thread flips one field between a good and a bad value all the time; whichever the
 // switch saw, it must have used only that one. Regions lie between inaccessible pages, so that
 // a stray access ends the test.
-#include <gtest/gtest.h>
+#include "world.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <gtest/gtest.h>
 #include <thread>
-
-#include "world.hpp"
 
 namespace rvs::test {
 namespace {
@@ -159,7 +158,8 @@ TEST_F(Race, LengthThatOutgrowsTheReceiversBuffer)
     }
     for (std::uint32_t i = 0; i < receiver.options().buffers; ++i) {
         for (std::uint32_t b = 0; b < 64; ++b)
-            ASSERT_EQ(receiver.memory().data()[receiver.buffers_at() + i * stride + 2048 + b], 0xc5);
+            ASSERT_EQ(receiver.memory().data()[receiver.buffers_at() + i * stride + 2048 + b],
+                      0xc5);
     }
     EXPECT_GT(short_ones, 0u);
     EXPECT_GT(long_ones, 0u);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an L2 switch does with a frame.
-#include <gtest/gtest.h>
-
-#include <memory>
-
 #include "world.hpp"
+
+#include <gtest/gtest.h>
+#include <memory>
 
 namespace rvs::test {
 namespace {
@@ -163,6 +162,8 @@ TEST(Rvs, PinnedMacCannotBeTakenByAnotherPort)
     EXPECT_EQ(thief.send(frame(broadcast, mac(7))), 1);
     EXPECT_EQ(thief.drops(RVIF_DROP_BAD_SOURCE_MAC), 1u);
     EXPECT_EQ(thief.call(RVIF_OP_SET_MAC, word(mac(7))), -RVIF_E_STATE);
+    EXPECT_EQ(owner.call(RVIF_OP_SET_MAC, word(mac(8))), -RVIF_E_STATE);
+    EXPECT_EQ(owner.call(RVIF_OP_SET_MAC, word(mac(7))), 0);
 
     const Bytes f = frame(mac(7), mac(3));
     EXPECT_EQ(peer.send(f), 1); // before the owner has sent anything

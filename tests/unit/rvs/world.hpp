@@ -4,7 +4,8 @@
 #ifndef TESTS_RVS_WORLD_HPP
 #define TESTS_RVS_WORLD_HPP
 
-#include <sys/mman.h>
+#include "rvs/rvif.h"
+#include "rvs/switch.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,11 +15,9 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <sys/mman.h>
 #include <utility>
 #include <vector>
-
-#include "rvs/rvif.h"
-#include "rvs/switch.hpp"
 
 namespace rvs::test {
 
@@ -75,8 +74,8 @@ class Random {
 class World {
   public:
     explicit World(Limits limits = small())
-        : memory_{Switch::footprint(limits)},
-          switch_{Switch::create(memory_.data(), memory_.size(), limits)}
+        : memory_{Switch::footprint(limits)}, switch_{Switch::create(memory_.data(), memory_.size(),
+                                                                     limits)}
     {
         if (switch_ == nullptr)
             throw std::runtime_error("Switch::create");
@@ -119,10 +118,10 @@ class Guest {
     static constexpr std::uint64_t payload_len = 0x60000;
 
     Guest(World &world, std::uint32_t port, GuestOptions options = {})
-        : world_{world}, port_{port}, options_{options},
-          payload_at_{lanes_at + options.rx_queues * lanes_len()},
-          buffers_at_{payload_at_ + payload_len},
-          buffer_stride_{(options.buf_len + 63) / 64 * 64 + 64},
+        : world_{world}, port_{port}, options_{options}, payload_at_{lanes_at + options.rx_queues *
+                                                                                    lanes_len()},
+          buffers_at_{payload_at_ + payload_len}, buffer_stride_{(options.buf_len + 63) / 64 * 64 +
+                                                                 64},
           memory_{buffers_at_ + std::uint64_t{options.buffers} * buffer_stride_}
     {
         reset_buffers();
@@ -385,7 +384,11 @@ class Guest {
 // 02:00:00:00:hh:ll
 inline std::array<std::uint8_t, 6> mac(std::uint32_t n)
 {
-    return {2, 0, 0, static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8),
+    return {2,
+            0,
+            0,
+            static_cast<std::uint8_t>(n >> 16),
+            static_cast<std::uint8_t>(n >> 8),
             static_cast<std::uint8_t>(n)};
 }
 inline std::uint64_t word(const std::array<std::uint8_t, 6> &m)
@@ -407,9 +410,10 @@ inline Bytes frame(const std::array<std::uint8_t, 6> &to, const std::array<std::
         x = x * 1664525u + 1013904223u;
         b = static_cast<std::uint8_t>(x >> 24);
     }
-    const Bytes header{to[0],   to[1],   to[2],   to[3],   to[4],   to[5],   from[0],
-                       from[1], from[2], from[3], from[4], from[5], 0x08,    0x00};
-    std::copy(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(std::min(size, header.size())),
+    const Bytes header{to[0],   to[1],   to[2],   to[3],   to[4],   to[5], from[0],
+                       from[1], from[2], from[3], from[4], from[5], 0x08,  0x00};
+    std::copy(header.begin(),
+              header.begin() + static_cast<std::ptrdiff_t>(std::min(size, header.size())),
               bytes.begin());
     return bytes;
 }
