@@ -116,8 +116,8 @@ class Attachment {
     ~Attachment();
 
     // Crosses into the sub context and runs the image there, on this thread, without a VM exit.
-    // From any thread on any vCPU that was online at attach or at the last arm(). Not from a
-    // signal handler.
+    // From any thread on any vCPU that was online at attach or at the last arm(); on another one,
+    // and when the export has ended, it returns -ELISA_E_DEAD. Not from a signal handler.
     [[nodiscard]] CallResult call(std::uint64_t a0, std::uint64_t a1 = 0, std::uint64_t a2 = 0,
                                   std::uint64_t a3 = 0) const noexcept
     {

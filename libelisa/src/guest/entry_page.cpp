@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "entry_page.hpp"
 
+#include "closed_gate.hpp"
 #include "elisa/guest.hpp"
 
 #include <cerrno>
@@ -90,12 +91,16 @@ Result<std::shared_ptr<EntryPage>> EntryPage::get()
     if (::mprotect(page, page_size, PROT_READ | PROT_EXEC) != 0) {
         return errno_error(errno, "making the ELISA entry page executable");
     }
+    if (auto watched = ClosedGate::watch(); !watched) {
+        return std::move(watched).error();
+    }
     shared = result;
     return result;
 }
 
 EntryPage::~EntryPage()
 {
+    ClosedGate::leave();
     ::munmap(page_, page_size);
 }
 

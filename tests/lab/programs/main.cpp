@@ -33,6 +33,8 @@ int main(int argc, char **argv)
     auto *attach_loop = app.add_subcommand("attach-loop");
     attach_loop->add_option("EXPORT", loop.export_name);
     attach_loop->add_option("--rounds", loop.rounds);
+    auto *dead = app.add_subcommand("dead-export");
+    dead->add_option("EXPORT", export_name);
     CLI11_PARSE(app, argc, argv);
 
     if (*unattached) {
@@ -49,6 +51,9 @@ int main(int argc, char **argv)
     }
     if (*child) {
         return probes::unprivileged_child(gate_index);
+    }
+    if (*dead) {
+        return probes::dead_export(export_name);
     }
     return *bar ? probes::bar_toggle(toggle) : probes::attach_loop(loop);
 }

@@ -51,4 +51,8 @@ struct AttachLoop {
 // Attach, cross, register memory, detach: again and again. The host counts what is left.
 int attach_loop(const AttachLoop &options);
 
+// Calls until the export ends: that is an error, not a signal, and the next export of that name can
+// be attached to.
+int dead_export(const std::string &export_name);
+
 } // namespace probes

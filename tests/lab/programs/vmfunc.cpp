@@ -67,7 +67,8 @@ int vmfunc_attached(const std::string &export_name)
     const auto sub = static_cast<std::uint32_t>(attachment->sub_index());
     bool ok = works();
 
-    // I1, before and after a crossing.
+    // I1, before and after a crossing. A VMFUNC that did switch would be aborted in there and come
+    // back by an old stack, perhaps to its own SIGILL: so the aborts count, too.
     const int sub_signal = try_vmfunc(0, sub);
     ok &= sub_signal == SIGILL;
     ok &= works();
@@ -83,6 +84,8 @@ int vmfunc_attached(const std::string &export_name)
     ok &= out_of_range == SIGILL && other_leaf == SIGILL;
     ok &= works();
 
+    const auto stats = attachment->stats();
+    ok &= stats.has_value() && stats->aborts == 0;
     const auto detached = attachment->detach();
     const int after = try_vmfunc(0, gate);
     ok &= detached.has_value() && after == SIGILL;
