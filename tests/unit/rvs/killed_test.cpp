@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -296,6 +297,121 @@ TEST(RvsPaused, SenderInsideACallStopsNobodyAndItsReceiversKnowThatItIsThere)
         receiver.set_up();
         ASSERT_EQ(receiver.call(RVIF_OP_START), 0);
     }
+}
+
+// One call, instruction by instruction.
+class Stepped {
+  public:
+    template <typename Body>
+    explicit Stepped(Body body) : pid_{fork()}
+    {
+        if (pid_ == 0) {
+            if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
+                _exit(1);
+            raise(SIGSTOP);
+            body();
+            _exit(0);
+        }
+        alive_ = waited();
+    }
+    ~Stepped()
+    {
+        if (alive_) {
+            kill(pid_, SIGKILL);
+            waitpid(pid_, nullptr, 0);
+        }
+    }
+    Stepped(const Stepped &) = delete;
+    Stepped &operator=(const Stepped &) = delete;
+
+    [[nodiscard]] bool alive() const { return alive_; }
+    void step()
+    {
+        ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
+        alive_ = waited();
+    }
+
+  private:
+    bool waited()
+    {
+        int status = 0;
+        waitpid(pid_, &status, 0);
+        return WIFSTOPPED(status);
+    }
+    pid_t pid_;
+    bool alive_ = false;
+};
+
+// What the receiver sees after each instruction is a row of whole frames; and killed there, the
+// sender leaves a lane on which its heir goes on.
+TEST(RvsStepped, AtEveryInstructionThereAreWholeFramesOnly)
+{
+    World world;
+    Guest receiver{world, 0, {.depth = 64, .buf_len = 64, .buffers = 64}};
+    receiver.join();
+    // 5 + 1 + 3 buffers.
+    const Frames burst{frame(mac(9), mac(2), 300, 1), frame(mac(9), mac(2), 60, 2),
+                       frame(mac(9), mac(2), 170, 3)};
+    constexpr std::uint32_t entries = 9;
+    const std::uint32_t ends[] = {0, 5, 6, 9};
+
+    std::uint32_t steps = 0;
+    std::uint32_t first_inside = 0; // something is stored
+    std::uint32_t last_inside = 0;  // all is
+    const auto run = [&](std::uint32_t stop_at) {
+        Guest victim{world, 1};
+        victim.join();
+        const std::int64_t source = victim.source();
+        receiver.call(RVIF_OP_STOP);
+        receiver.set_up();
+        ASSERT_EQ(receiver.call(RVIF_OP_START), 0);
+        receiver.post(source, 40);
+        for (std::uint32_t i = 0; i < 3; ++i) {
+            const auto len = static_cast<std::uint32_t>(burst[i].size());
+            victim.desc(i, {victim.stage(burst[i]), len, 0});
+        }
+        std::uint32_t shown = 0;
+        {
+            Stepped stepped{[&] { victim.transmit(3); }};
+            for (steps = 0; stepped.alive() && steps < stop_at; ++steps) {
+                stepped.step();
+                shown = 0;
+                while (shown < entries &&
+                       (receiver.comp(source, shown) & RVIF_PHASE) == receiver.phase(shown))
+                    ++shown;
+                ASSERT_TRUE(std::find(std::begin(ends), std::end(ends), shown) != std::end(ends))
+                    << shown << " entries after " << steps << " instructions";
+                const bool last = (receiver.comp(source, entries - 1) & RVIF_PHASE) != 0;
+                if (last && shown < entries && first_inside == 0)
+                    first_inside = steps;
+                if (shown == entries && last_inside == 0)
+                    last_inside = steps;
+            }
+        }
+        victim.leave();
+        Guest heir{world, 2};
+        heir.join();
+        ASSERT_EQ(heir.source(), source);
+        const Bytes f = frame(mac(9), mac(3), 150, steps);
+        ASSERT_EQ(heir.send(f), 1);
+        Frames expected;
+        for (std::size_t i = 0; ends[i] < shown; ++i)
+            expected.push_back(burst[i]);
+        expected.push_back(f);
+        ASSERT_EQ(receiver.receive_all(source), expected) << "killed after " << steps;
+        heir.leave();
+    };
+    run(~0u);
+    const std::uint32_t whole = steps;
+    ASSERT_GT(whole, 500u) << "it was not stepped";
+    ASSERT_GT(first_inside, 0u);
+    ASSERT_GT(last_inside, first_inside);
+    RecordProperty("instructions", static_cast<int>(whole));
+    for (std::uint32_t i = 0; i < 10 && !HasFailure(); ++i)
+        run(whole * i / 10);
+    // Closer where the completions are stored.
+    for (std::uint32_t i = 0; i < 25 && !HasFailure(); ++i)
+        run(first_inside + (last_inside - first_inside + 60) * i / 25);
 }
 
 // A control call that is killed: the port can be closed and everything is back.

@@ -261,6 +261,12 @@ TEST(RvsPorts, ReopenedPortBeginsAtZero)
     EXPECT_EQ(stats.frames.crossings, 0u);
     for (const std::uint64_t n : stats.frames.drops)
         EXPECT_EQ(n, 0u);
+    PortInfo info;
+    ASSERT_TRUE(world->port_info(b.id(), info));
+    EXPECT_EQ(info.rx_queues, 0u);
+    EXPECT_EQ(info.tx_queues, 0u);
+    EXPECT_EQ(info.regions, 1u);
+    EXPECT_FALSE(info.started);
 }
 
 // ---------------------------------------------------------------------- regions
