@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +33,10 @@ def tail(path: Path, lines: int = 25) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
+# A long command shows the end of its log this often, in seconds.
+_STILL_RUNNING = 20
+
+
 def run(
     command: Sequence[str],
     log: Path,
@@ -41,13 +47,25 @@ def run(
 ) -> None:
     """Run a command with its output appended to `log`; on failure say what failed, with the log's end."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    name = what or command[0]
     with log.open("a") as out:
         out.write(f"+ {' '.join(command)}\n")
         out.flush()
-        done = subprocess.run(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False
+        # A session of its own, so that all of it (make and its compilers) can be ended.
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-    if done.returncode != 0:
-        raise LabError(
-            f"{what or command[0]} failed with status {done.returncode}; the end of {log}:\n{tail(log)}"
-        )
+        try:
+            while True:
+                try:
+                    status = process.wait(_STILL_RUNNING)
+                    break
+                except subprocess.TimeoutExpired:
+                    say(f"... {name}: {tail(log, 1).strip()[:100]}")
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+    if status != 0:
+        raise LabError(f"{name} failed with status {status}; the end of {log}:\n{tail(log)}")
