@@ -114,15 +114,23 @@ void Pair(benchmark::State &state)
     Bench b{static_cast<std::uint32_t>(state.range(0)), static_cast<std::uint32_t>(state.range(1))};
     std::atomic<bool> stop{false};
     std::thread receiver{[&] {
+        std::uint32_t idle = 0;
         while (!stop.load(std::memory_order_relaxed)) {
-            if (b.lane.poll(true) != 0)
+            // Yields when idle: on a busy machine the other side may be waiting for this CPU.
+            if (b.lane.poll(true) != 0) {
                 b.lane.publish();
+                idle = 0;
+            } else if (++idle % 4096 == 0) {
+                std::this_thread::yield();
+            }
         }
     }};
     std::uint32_t sent = 0;
     for (auto _ : state) {
-        while (!b.lane.room(sent))
-            __builtin_ia32_pause();
+        for (std::uint32_t idle = 1; !b.lane.room(sent); ++idle) {
+            if (idle % 4096 == 0)
+                std::this_thread::yield();
+        }
         b.sender.transmit(burst);
         sent += burst;
     }

@@ -22,6 +22,10 @@ struct [[gnu::packed, gnu::may_alias]] Bytes16
 {
     Vector16 value;
 };
+struct Bytes32 {
+    Bytes16 low;
+    Bytes16 high;
+};
 using Bytes8 = Unaligned<std::uint64_t>;
 using Bytes4 = Unaligned<std::uint32_t>;
 using Bytes2 = Unaligned<std::uint16_t>;
@@ -47,27 +51,28 @@ inline void copy_ends(std::uint8_t *dst, const std::uint8_t *src, std::size_t n)
     store(dst + n - sizeof(T), tail);
 }
 
+inline void copy_64(std::uint8_t *dst, const std::uint8_t *src)
+{
+    const auto low = load<Bytes32>(src);
+    const auto high = load<Bytes32>(src + 32);
+    store(dst, low);
+    store(dst + 32, high);
+}
+
 } // namespace detail
 
 inline void copy_bytes(std::uint8_t *dst, const std::uint8_t *src, std::size_t n)
 {
     using namespace detail;
-    if (n >= 16) {
+    if (n > 64) {
         std::size_t i = 0;
-        for (; n - i >= 64; i += 64) {
-            const auto a = load<Bytes16>(src + i);
-            const auto b = load<Bytes16>(src + i + 16);
-            const auto c = load<Bytes16>(src + i + 32);
-            const auto d = load<Bytes16>(src + i + 48);
-            store(dst + i, a);
-            store(dst + i + 16, b);
-            store(dst + i + 32, c);
-            store(dst + i + 48, d);
-        }
-        for (; n - i >= 16; i += 16)
-            store(dst + i, load<Bytes16>(src + i));
-        if (i != n)
-            store(dst + n - 16, load<Bytes16>(src + n - 16));
+        for (; n - i > 64; i += 64)
+            copy_64(dst + i, src + i);
+        copy_64(dst + n - 64, src + n - 64);
+    } else if (n > 32) {
+        copy_ends<Bytes32>(dst, src, n);
+    } else if (n >= 16) {
+        copy_ends<Bytes16>(dst, src, n);
     } else if (n >= 8) {
         copy_ends<Bytes8>(dst, src, n);
     } else if (n >= 4) {

@@ -11,7 +11,7 @@
 namespace rvs {
 
 // Frames of several segments, or too long for one buffer.
-std::uint32_t OpenLane::put_chain(const Frame &frame)
+std::uint32_t OpenLane::put_chain(Frame frame)
 {
     // All buffers must be there before a byte is written. Each entry is read once.
     std::uint32_t units[lane_batch];
@@ -174,7 +174,7 @@ class Transmission {
   private:
     void drop(std::uint32_t reason) { counters_.drops[reason].add(1); }
 
-    void single(const rvif_tx_desc &desc)
+    [[gnu::always_inline]] void single(const rvif_tx_desc &desc)
     {
         Segment segment;
         const std::uint32_t reason = check_tx_desc(desc, port_.regions, segment);
@@ -197,7 +197,8 @@ class Transmission {
 
     // Reads the chain that starts with desc, which is descriptor i, to its end, good or bad.
     // Returns the index behind it.
-    std::uint32_t chain(rvif_tx_desc desc, Address descs, std::uint32_t i, std::uint32_t count)
+    [[gnu::noinline]] std::uint32_t chain(rvif_tx_desc desc, Address descs, std::uint32_t i,
+                                          std::uint32_t count)
     {
         std::uint32_t segments = 0;
         std::uint32_t total = 0; // at most RVIF_MAX_BURST * RVIF_MAX_FRAME
@@ -230,7 +231,7 @@ class Transmission {
     }
 
     // The header may be split over any number of segments.
-    void gather(Segment *segments, std::uint32_t count, std::uint32_t total)
+    [[gnu::noinline]] void gather(Segment *segments, std::uint32_t count, std::uint32_t total)
     {
         if (total < Header::ethernet)
             return drop(RVIF_DROP_SHORT);
@@ -242,7 +243,7 @@ class Transmission {
         forward(frame);
     }
 
-    void forward(const Frame &frame)
+    [[gnu::always_inline]] void forward(const Frame &frame)
     {
         if (decision_.kind == Decision::Kind::none || !frame.header.same_addresses(last_))
             [[unlikely]] {
@@ -252,18 +253,28 @@ class Transmission {
         switch_on(frame);
     }
 
-    void switch_on(const Frame &frame)
+    [[gnu::always_inline]] void switch_on(const Frame &frame)
+    {
+        using Kind = Decision::Kind;
+        if (decision_.kind == Kind::deliver) [[likely]] {
+            ++tally_.frames;
+            ++tally_.copies;
+            copied_ += frame.total;
+            tally_.bytes += frame.total;
+            decision_.lane->deliver(frame);
+        } else {
+            other(frame);
+        }
+    }
+
+    [[gnu::noinline]] void other(Frame frame)
     {
         using Kind = Decision::Kind;
         if (decision_.kind == Kind::drop && decision_.reason == RVIF_DROP_BAD_SOURCE_MAC)
             return drop(RVIF_DROP_BAD_SOURCE_MAC);
         ++tally_.frames;
         tally_.bytes += frame.total;
-        if (decision_.kind == Kind::deliver) [[likely]] {
-            ++tally_.copies;
-            copied_ += frame.total;
-            decision_.lane->deliver(frame);
-        } else if (decision_.kind == Kind::flood) {
+        if (decision_.kind == Kind::flood) {
             ++tally_.flooded;
             for (std::uint64_t left = flood_; left != 0; left &= left - 1)
                 one_of_flood(static_cast<std::uint32_t>(__builtin_ctzll(left)), frame);
@@ -285,7 +296,7 @@ class Transmission {
         lane->deliver(frame);
     }
 
-    Decision decide(const Header &header)
+    [[gnu::noinline]] Decision decide(Header header)
     {
         using Kind = Decision::Kind;
         const std::uint64_t source = header.source();

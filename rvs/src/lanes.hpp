@@ -164,7 +164,7 @@ struct OpenLane {
 
     // Backwards, so that the receiver, which looks at the first, sees the batch at once and
     // never a part of a frame; then pos. recover() rests on this order.
-    void publish()
+    [[gnu::noinline]] void publish()
     {
         if (held == 0)
             return;
@@ -188,7 +188,9 @@ struct OpenLane {
         }
     }
 
-    void deliver(const Frame &frame)
+    // Inlined with put_one() into the loop over the descriptors, so that the frame stays in
+    // registers; the rare put_chain() gets a copy for that reason.
+    [[gnu::always_inline]] void deliver(const Frame &frame)
     {
         const std::uint32_t reason =
             frame.total <= lane->buf_len && frame.count <= 1 ? put_one(frame) : put_chain(frame);
@@ -202,7 +204,7 @@ struct OpenLane {
 
   private:
     // One segment behind the header, one buffer: nearly every frame.
-    std::uint32_t put_one(const Frame &frame)
+    [[gnu::always_inline]] std::uint32_t put_one(const Frame &frame)
     {
         if (held == lane_batch)
             publish();
@@ -215,11 +217,12 @@ struct OpenLane {
             return RVIF_DROP_RX_BAD_BUFFER;
         prefetch(pos + prefetch_ahead, frame.total);
         std::uint8_t *to = pointer(lane->buffer(unit));
-        const auto *header = reinterpret_cast<const std::uint8_t *>(&frame.header);
+        const Header first = frame.header;
+        const auto *header = reinterpret_cast<const std::uint8_t *>(&first);
         if (frame.header_len == Header::size) [[likely]]
             copy_bytes(to, header, Header::size);
         else
-            copy_bytes(to, header, frame.header_len);
+            copy_bytes(to, header, frame.header_len % Header::size);
         if (frame.count != 0)
             copy_bytes(to + frame.header_len, frame.rest->data, frame.rest->len);
         values[held++] = phase | frame.total;
@@ -227,7 +230,7 @@ struct OpenLane {
         return no_drop;
     }
 
-    std::uint32_t put_chain(const Frame &frame);
+    [[gnu::noinline]] std::uint32_t put_chain(Frame frame);
 
     // Asks for the lines of a buffer that will be filled soon. A hint: what it reads is used for
     // nothing else, and it stays inside the region as a fill would.
