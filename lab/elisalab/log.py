@@ -18,8 +18,18 @@ class LabError(Exception):
     """Something the user can act on. Printed without a traceback."""
 
 
+_said = _START
+
+
+def last_said() -> float:
+    """When the last progress line was written, by time.monotonic()."""
+    return _said
+
+
 def say(text: str) -> None:
     """One progress line. Written to stderr, so that stdout stays free for results."""
+    global _said
+    _said = time.monotonic()
     elapsed = time.monotonic() - _START
     print(f"[{elapsed:7.1f}s] {text}", file=sys.stderr, flush=True)
 

@@ -10,7 +10,10 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from .log import say, tail
+from .log import last_said, say, tail
+
+# Seconds without a line on the terminal before one says where things stand.
+_QUIET = 10
 
 
 class Report:
@@ -37,6 +40,8 @@ class Report:
         handler = getattr(self, "_on_" + event["ev"].replace("-", "_"), None)
         if handler is not None:
             handler(event)
+        if self.playing is not None and self.heard - last_said() > _QUIET:
+            self._where_things_stand(event["t"])
 
     def close(self) -> None:
         for file in self._files.values():
@@ -54,10 +59,10 @@ class Report:
     def _on_step(self, event: dict[str, Any]) -> None:
         say(f"{self._scenario}: step {event['number']}/{event['of']} {event['text']}")
 
-    def _on_alive(self, event: dict[str, Any]) -> None:
-        """Nothing happened for a while: say where things stand, so that a slow run does not look like a dead one."""
+    def _where_things_stand(self, clock: float) -> None:
+        """So that a slow run does not look like a dead one."""
         said = "; ".join(f"{vm} said last: {line[:60]}" for vm, line in self._said.items())
-        say(f"{self._scenario}: {event['t']:.0f} s of the host's clock; {said or 'no VM has said anything yet'}")
+        say(f"{self._scenario}: {clock:.0f} s of the host's clock; {said or 'no VM has said anything yet'}")
 
     def _on_vm_line(self, event: dict[str, Any]) -> None:
         if event["line"].strip():
