@@ -174,7 +174,8 @@ class Emulator:
         (run_dir / "debugger.rc").write_text("c\n")
         self._output = (run_dir / "bochs.out").open("wb")
         self.process = subprocess.Popen(
-            ["bochs", "-q", "-f", str(run_dir / "bochsrc"), "-rc", str(run_dir / "debugger.rc")],
+            # Should we be killed without a chance to clean up, Bochs goes too.
+            ["setpriv", "--pdeathsig", "KILL", "bochs", "-q", "-f", str(run_dir / "bochsrc"), "-rc", str(run_dir / "debugger.rc")],
             stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT, cwd=run_dir,
             start_new_session=True,
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -29,7 +30,8 @@ class Lab:
         self.modules = modules
         runs = cache.cache_root() / "runs"
         runs.mkdir(parents=True, exist_ok=True)
-        self.run_dir = Path(tempfile.mkdtemp(prefix="run-", dir=runs))
+        _remove_dead(runs)
+        self.run_dir = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=runs))
 
     def __enter__(self) -> "Lab":
         return self
@@ -78,6 +80,13 @@ class Lab:
     def _console(line: str, report: Report) -> None:
         if report.verbose or line.startswith("lab: "):
             say(f"console| {line}")
+
+
+def _remove_dead(runs: Path) -> None:
+    """Folders of runs that were killed before they could clean up."""
+    for folder in runs.glob("run-*-*"):
+        if not Path("/proc", folder.name.split("-")[1]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_all(
