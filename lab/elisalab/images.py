@@ -120,14 +120,15 @@ class Binaries:
         return self.build / "guest"
 
 
-def _project_cpio(binaries: Binaries, have: Path, archive: Path, scratch: Path) -> None:
-    """build/guest as /elisa in the guest, plus libraries that the base does not have."""
+def _project_cpio(kind: str, binaries: Binaries, have: Path, archive: Path, scratch: Path) -> None:
+    """build/guest as /elisa in the guest, plus libraries that the base does not have. Without DPDK, no drivers."""
     shutil.rmtree(scratch, ignore_errors=True)
     root = tree.Tree(scratch)
     place = root.root / "elisa"
     place.mkdir()
     if binaries.guest.is_dir():
-        shutil.copytree(binaries.guest, place, dirs_exist_ok=True)
+        drivers = () if kind == "dpdk" else ("librte_*",)
+        shutil.copytree(binaries.guest, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*drivers))
     in_base = set(_cpio_names(have))
     for program in sorted(p for p in place.rglob("*") if p.is_file() and _is_dynamic_elf(p)):
         for library in tree.libraries(program, binaries.guest / "lib"):
@@ -136,6 +137,8 @@ def _project_cpio(binaries: Binaries, have: Path, archive: Path, scratch: Path) 
                 continue
             if inside not in in_base and f"usr/{inside}" not in in_base:
                 root.add_library(library)
+        # Emulated, every megabyte of an initramfs costs a tenth of a second. (Images are data here, and left alone.)
+        subprocess.run(["strip", "--strip-debug", str(program)], check=True)
     # The base archive makes these; a folder may be named twice, a link over a folder may not.
     for link in ("lib", "lib64"):
         (root.root / link).unlink()
@@ -178,7 +181,7 @@ def stage(
     for kind in sorted(kinds):
         base = guest_base(kind)
         project = folder / "guest/project.cpio"
-        _project_cpio(binaries, base, project, folder / "scratch")
+        _project_cpio(kind, binaries, base, project, folder / "scratch")
         with (folder / f"guest/{kind}.cpio").open("wb") as out:
             for part in (base, project):
                 out.write(part.read_bytes())
