@@ -7,7 +7,6 @@
 namespace apps {
 namespace {
 
-using elisa::Errc;
 using elisa::Error;
 using elisa::Event;
 using elisa::Export;

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
+#include <exception>
 #include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -159,7 +160,7 @@ int stats(bool json)
 } // namespace
 
 int main(int argc, char **argv)
-{
+try {
     CLI::App app{"Administers ELISA on this host"};
     app.require_subcommand(1);
     auto *host = app.add_subcommand("host", "VMs, their roles and what the module holds");
@@ -201,4 +202,7 @@ int main(int argc, char **argv)
         return list(json);
     }
     return stats(json);
+} catch (const std::exception &error) {
+    std::fprintf(stderr, "elisactl: %s\n", error.what());
+    return 1;
 }

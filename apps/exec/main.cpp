@@ -8,13 +8,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <exception>
 
 namespace {
 
 struct ManagerOptions {
     std::string image;
     std::string export_name;
-    std::size_t heap = 64 * 1024;
+    std::size_t heap = std::size_t{64} * 1024;
     std::vector<std::string> admit;
     bool exit_when_idle = false;
 };
@@ -117,7 +118,7 @@ int call(const CallOptions &options)
 } // namespace
 
 int main(int argc, char **argv)
-{
+try {
     CLI::App app{"Runs an image in a sub context"};
     app.require_subcommand(1);
 
@@ -142,4 +143,7 @@ int main(int argc, char **argv)
 
     CLI11_PARSE(app, argc, argv);
     return *manager ? manage(managing) : call(calling);
+} catch (const std::exception &error) {
+    std::fprintf(stderr, "exec: %s\n", error.what());
+    return 1;
 }

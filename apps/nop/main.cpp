@@ -5,9 +5,11 @@
 #include "manager.hpp"
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 
 int main(int argc, char **argv)
-{
+try {
     CLI::App app{"Round trips into a sub context"};
     app.require_subcommand(1);
 
@@ -39,4 +41,7 @@ int main(int argc, char **argv)
 
     CLI11_PARSE(app, argc, argv);
     return *manager ? nop::manage(managing) : nop::attach_and_run(calling);
+} catch (const std::exception &error) {
+    std::fprintf(stderr, "nop: %s\n", error.what());
+    return 1;
 }

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 
 #ifdef VMNET_DIRECT
 namespace vmnet {
@@ -106,7 +107,7 @@ bool wants_direct(int argc, char **argv)
 } // namespace
 
 int main(int argc, char **argv)
-{
+try {
     if (wants_direct(argc, argv)) {
 #ifdef VMNET_DIRECT
         return vmnet::direct_main(argc, argv);
@@ -130,4 +131,7 @@ int main(int argc, char **argv)
     app.add_flag("--check", options.check, "Check the configuration and end");
     CLI11_PARSE(app, argc, argv);
     return run(options);
+} catch (const std::exception &error) {
+    std::fprintf(stderr, "vmnet: %s\n", error.what());
+    return 1;
 }

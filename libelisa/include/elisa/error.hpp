@@ -72,8 +72,11 @@ class [[nodiscard]] Result {
     static_assert(!std::is_reference_v<T> && !std::is_same_v<std::remove_cv_t<T>, Error>);
 
   public:
+    // Implicit, so that `return value;` and `return error;` both do.
+    // NOLINTBEGIN(google-explicit-constructor)
     Result(T value) : state_{std::in_place_index<0>, std::move(value)} {}
     Result(Error error) : state_{std::in_place_index<1>, std::move(error)} {}
+    // NOLINTEND(google-explicit-constructor)
 
     [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
     explicit operator bool() const noexcept { return has_value(); }
@@ -114,6 +117,7 @@ template <>
 class [[nodiscard]] Result<void> {
   public:
     Result() = default;
+    // NOLINTNEXTLINE(google-explicit-constructor)
     Result(Error error) : error_{std::move(error)} {}
 
     [[nodiscard]] bool has_value() const noexcept { return !error_.has_value(); }

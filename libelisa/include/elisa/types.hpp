@@ -17,7 +17,8 @@ class Strong {
     constexpr explicit Strong(T value) noexcept : value_{value} {}
 
     [[nodiscard]] constexpr T value() const noexcept { return value_; }
-    constexpr auto operator<=>(const Strong &) const noexcept = default;
+    constexpr auto
+    operator<=>(const Strong &) const noexcept = default; // NOLINT(modernize-use-nullptr)
 
   private:
     T value_{};

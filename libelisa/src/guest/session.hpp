@@ -41,7 +41,7 @@ class AbortStacks {
     [[nodiscard]] std::uint64_t top(std::size_t index) const noexcept;
 
   private:
-    static constexpr std::size_t stack_size = 64 * 1024;
+    static constexpr std::size_t stack_size = std::size_t{64} * 1024;
 
     std::byte *base_ = nullptr;
     std::size_t count_ = 0;

@@ -2,9 +2,11 @@
 #include "probes.hpp"
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 
 int main(int argc, char **argv)
-{
+try {
     CLI::App app{"What a guest must and must not be able to do"};
     app.require_subcommand(1);
 
@@ -56,4 +58,7 @@ int main(int argc, char **argv)
         return probes::dead_export(export_name);
     }
     return *bar ? probes::bar_toggle(toggle) : probes::attach_loop(loop);
+} catch (const std::exception &error) {
+    std::fprintf(stderr, "lab-probe: %s\n", error.what());
+    return 1;
 }

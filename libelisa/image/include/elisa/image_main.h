@@ -22,6 +22,7 @@ extern "C" {
 int64_t elisa_image_main(uint64_t arg, uint64_t a0, uint64_t a1, uint64_t vcpu, uint64_t a2,
 			 uint64_t a3);
 
+/* NOLINTBEGIN(modernize-redundant-void-arg,bugprone-dynamic-static-initializers): C too. */
 /* Filled in by the manager before the export is published. */
 extern struct elisa_image_header elisa_image_header;
 
@@ -35,6 +36,7 @@ static inline uint64_t elisa_heap_size(void)
 {
 	return elisa_image_header.heap_size;
 }
+/* NOLINTEND(modernize-redundant-void-arg,bugprone-dynamic-static-initializers) */
 
 #ifdef __cplusplus
 }
