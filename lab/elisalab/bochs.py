@@ -180,6 +180,11 @@ class Emulator:
             start_new_session=True,
         )
 
+    @property
+    def status(self) -> int | None:
+        """Exit status of the emulator, negative for a signal; None while it runs."""
+        return self.process.poll()
+
     def __enter__(self) -> "Emulator":
         return self
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any, Callable
 
@@ -62,19 +63,24 @@ class Lab:
             try:
                 emulator.wait(bound, lambda line: self._console(line, report), report.event)
             except LabError as error:
-                raise LabError(f"{error}; its console's end:\n{self._console_end()}") from None
+                raise LabError(f"{error}; the end of what was said:\n{self._console_end()}") from None
             finally:
-                report.logs.mkdir(parents=True, exist_ok=True)
-                for name in ("console.log", "bochs.log", "bochs.out"):
-                    if (self.run_dir / name).exists():
-                        shutil.copy(self.run_dir / name, report.logs / name)
+                self._keep_logs(report.logs)
         if not report.ended:
-            raise LabError(f"the emulated host went down before its job was over; its console's end:\n"
-                           f"{self._console_end()}")
+            raise LabError(
+                f"the emulated host went down before its job was over (the emulator ended with status {emulator.status}; "
+                f"-9 is a SIGKILL from outside, -11 a crash of its own); the end of what was said:\n{self._console_end()}"
+            )
+
+    def _keep_logs(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("console.log", "bochs.log", "bochs.out"):
+            if (self.run_dir / name).exists():
+                shutil.copy(self.run_dir / name, folder / name)
 
     def _console_end(self) -> str:
-        text = tail(self.run_dir / "console.log", 30)
-        return text or f"(nothing); the emulator's own log ends:\n{tail(self.run_dir / 'bochs.out', 8)}"
+        ends = {"console": tail(self.run_dir / "console.log", 30), "emulator": tail(self.run_dir / "bochs.out", 8)}
+        return "\n".join(f"{name}:\n{textwrap.indent(text or '(nothing)', '    ')}" for name, text in ends.items())
 
     @staticmethod
     def _console(line: str, report: Report) -> None:
@@ -104,7 +110,12 @@ def run_all(
             except LabError as error:
                 if report.playing is None:
                     raise  # not a scenario's fault
-                report.lost(report.playing, str(error))
+                scenario = report.playing
+                report.lost(scenario, str(error))
+                # The next boot writes its own logs to report.logs; those of this one belong to what ended it.
+                for name in ("console.log", "bochs.log", "bochs.out"):
+                    if (report.logs / name).exists():
+                        shutil.copy(report.logs / name, report.logs / scenario / name)
             left = [scenario for scenario in left if scenario["name"] not in report.results]
 
 
