@@ -162,7 +162,8 @@ class DirectTest(unittest.TestCase):
     def test_a_frozen_sender_stops_nobody(self) -> None:
         manager = self.bed.manager()
         echo = self.bed.echo("b", options="peers=3")
-        frozen = self.bed.generator("a", [(64, 3_000_000)], options="lost_ms=20000")
+        # Long enough that it is still sending when the others have begun, on any machine.
+        frozen = self.bed.generator("a", [(64, 20_000_000)], options="lost_ms=20000")
         frozen.until_says("traffic-begin")
         present = self.bed.generator("c", [(64, 100_000)], mac=C)
         present.until_says("traffic-begin")
