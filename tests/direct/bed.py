@@ -25,7 +25,17 @@ class BedError(Exception):
 
 def _safe(folder: Path) -> bool:
     """EAL refuses plugins below a folder that everybody can write to."""
-    return not any(p.stat().st_mode & stat.S_IWOTH for p in (folder, *folder.parents))
+    return not any(p.stat().st_mode & stat.S_IWOTH for p in (folder, *folder.parents) if p.exists())
+
+
+def _safe_base() -> Path:
+    """Where copies of the plugins may lie for EAL to take them."""
+    for base in (Path(os.environ.get("ELISA_CACHE", Path.home() / ".cache/elisa")), Path.home() / ".cache", Path("/run")):
+        if _safe(base.absolute()):
+            base.mkdir(parents=True, exist_ok=True)
+            return base
+    raise BedError("EAL takes no plugins from below a folder that everybody can write to, as this checkout is: "
+                   "set ELISA_CACHE to a folder of your own")
 
 
 class Process:
@@ -112,8 +122,7 @@ class Bed:
         plugins = self._build / "guest/lib"
         self._plugin_copy: Path | None = None
         if not _safe(plugins.resolve()):
-            base = Path(os.environ.get("ELISA_CACHE", Path.home() / ".cache/elisa"))
-            base.mkdir(parents=True, exist_ok=True)
+            base = _safe_base()
             self._plugin_copy = Path(tempfile.mkdtemp(prefix="plugins.", dir=base))
             for name in ("librte_net_rvif.so", "librte_net_rvgen.so"):
                 shutil.copy2(plugins / name, self._plugin_copy)
