@@ -8,12 +8,15 @@ import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
+from dpdk_plugins import PluginError, plugin_folder  # noqa: E402
 
 TESTPMD = os.environ.get("ELISA_TESTPMD", "dpdk-testpmd")
 ALONE_S = 60.0  # bound of any single wait
@@ -21,21 +24,6 @@ ALONE_S = 60.0  # bound of any single wait
 
 class BedError(Exception):
     """A process did not do what it should in time; says which and what it said last."""
-
-
-def _safe(folder: Path) -> bool:
-    """EAL refuses plugins below a folder that everybody can write to."""
-    return not any(p.stat().st_mode & stat.S_IWOTH for p in (folder, *folder.parents) if p.exists())
-
-
-def _safe_base() -> Path:
-    """Where copies of the plugins may lie for EAL to take them."""
-    for base in (Path(os.environ.get("ELISA_CACHE", Path.home() / ".cache/elisa")), Path.home() / ".cache", Path("/run")):
-        if _safe(base.absolute()):
-            base.mkdir(parents=True, exist_ok=True)
-            return base
-    raise BedError("EAL takes no plugins from below a folder that everybody can write to, as this checkout is: "
-                   "set ELISA_CACHE to a folder of your own")
 
 
 class Process:
@@ -119,15 +107,11 @@ class Bed:
     def __enter__(self) -> "Bed":
         self.folder = Path(tempfile.mkdtemp(prefix="elisa-direct-"))
         self.socket = self.folder / "rvs.sock"
-        plugins = self._build / "guest/lib"
-        self._plugin_copy: Path | None = None
-        if not _safe(plugins.resolve()):
-            base = _safe_base()
-            self._plugin_copy = Path(tempfile.mkdtemp(prefix="plugins.", dir=base))
-            for name in ("librte_net_rvif.so", "librte_net_rvgen.so"):
-                shutil.copy2(plugins / name, self._plugin_copy)
-            plugins = self._plugin_copy
-        self.plugins = plugins
+        self._plugin_folder = plugin_folder(self._build)
+        try:
+            self.plugins = self._plugin_folder.__enter__()
+        except PluginError as error:
+            raise BedError(str(error)) from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,8 +122,7 @@ class Bed:
             for log in self.folder.glob("*.log"):
                 shutil.copy2(log, self._keep_logs)
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self._plugin_copy is not None:
-            shutil.rmtree(self._plugin_copy, ignore_errors=True)
+        self._plugin_folder.__exit__(None, None, None)
 
     def manager(self, *extra: str) -> Process:
         program = self._build / "guest/bin/vmnet"

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The frame that is measured with.
+//
+//   0      6      12     14     15      16         24
+//   | dst  | src  | 88b5 | port | phase | sequence | the sequence again and again ... |
+//
+// Dirty: the sender writes every byte, the receiver looks at a word of every cache line and checks
+// it. Clean: the sender writes the first 16 bytes, the receiver looks at nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <rte_byteorder.h>
+#include <rte_ether.h>
+#include <vector>
+
+namespace traffic {
+
+inline constexpr std::size_t line = 64;
+inline constexpr std::size_t phase_at = 15;
+inline constexpr std::size_t sequence_at = 16;
+inline constexpr std::size_t min_size = 60;
+inline constexpr std::size_t max_size = 9216;
+
+struct Header {
+    rte_ether_addr to;
+    rte_ether_addr from;
+    std::uint16_t ether_type = rte_cpu_to_be_16(0x88b5); // IEEE: local experiments
+    std::uint8_t port = 0;
+    std::uint8_t phase = 0;
+};
+static_assert(sizeof(Header) == sequence_at);
+
+// Station `number` of port `port`, on the side of the sources or of the sinks.
+inline rte_ether_addr station(bool of_sink, unsigned port, unsigned number)
+{
+    return {{0x02, of_sink ? std::uint8_t{0xd0} : std::uint8_t{0x50}, 0,
+             static_cast<std::uint8_t>(port), static_cast<std::uint8_t>(number >> 8),
+             static_cast<std::uint8_t>(number)}};
+}
+
+// Half of the MACs are stations of the sink, half of the source. Flow after flow, both ends of
+// the frame change; `flows` distinct pairs when macs * macs / 4 allows.
+inline std::vector<Header> headers(unsigned port, unsigned flows, unsigned macs)
+{
+    const unsigned half = macs < 2 ? 1 : macs / 2;
+    std::vector<Header> all(flows);
+    for (unsigned flow = 0; flow < flows; ++flow) {
+        all[flow].to = station(true, port, flow % half);
+        all[flow].from = station(false, port, (flow + flow / half) % half);
+        all[flow].port = static_cast<std::uint8_t>(port);
+    }
+    return all;
+}
+
+using Line [[gnu::vector_size(64), gnu::aligned(1), gnu::may_alias]] = std::uint64_t;
+
+// All of the frame behind the header.
+[[gnu::target_clones("avx512f", "avx2", "default")]] inline void
+write_payload(std::byte *frame, std::size_t size, std::uint64_t sequence)
+{
+    const Line words = sequence - Line{};
+    if (size < sequence_at + line) {
+        for (std::size_t at = sequence_at; at + 8 <= size; at += 8) {
+            std::memcpy(frame + at, &sequence, 8);
+        }
+        std::memcpy(frame + size - 4, &sequence, 4);
+        return;
+    }
+    std::size_t at = sequence_at;
+    for (; at + line <= size; at += line) {
+        *reinterpret_cast<Line *>(frame + at) = words;
+    }
+    // Not a second store over the last line: words must stay where the receiver looks for them.
+    for (; at + 8 <= size; at += 8) {
+        std::memcpy(frame + at, &sequence, 8);
+    }
+    if (at < size) {
+        std::memcpy(frame + at, &sequence, size - at);
+    }
+}
+
+// Whether the word at the beginning of every line but the first is the sequence number.
+inline bool payload_is(const std::byte *data, std::size_t length, std::size_t first,
+                       std::uint64_t sequence)
+{
+    std::uint64_t wrong = 0;
+    for (std::size_t at = first; at + 8 <= length; at += line) {
+        std::uint64_t word;
+        std::memcpy(&word, data + at, 8);
+        wrong |= word ^ sequence;
+    }
+    return wrong == 0;
+}
+
+} // namespace traffic

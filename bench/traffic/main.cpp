@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// traffic: the load of the benches. Ports are EAL's; commands come on standard input:
+//
+//   announce macs=N                          from every station of every port; -> done
+//   load size= dirty= burst= flows= macs= warm_ms= ms=
+//       -> running; with sinks: begin and end around `ms` of traffic; until stop, then stopped
+//   ping size= warm_ms= ms=                  likewise; the end has the times
+//   counters                                 what the drivers missed
+//
+// Ports named by --source send, those named by --sink receive; a process may have both, and then
+// one thread serves them in turn.
+#include "control.hpp"
+#include "pingpong.hpp"
+#include "ports.hpp"
+#include "sink.hpp"
+#include "source.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <getopt.h>
+#include <memory>
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <sched.h>
+#include <sstream>
+#include <stdexcept>
+
+namespace traffic {
+namespace {
+
+struct Options {
+    std::vector<std::string> sources;
+    std::vector<std::string> sinks;
+    PortSettings ports;
+};
+
+constexpr const char *usage =
+    "usage: traffic EAL-ARGUMENTS -- [--source PORT,...] [--sink PORT,...] [--mbufs N]\n"
+    "           [--descriptors N] [--largest BYTES]\n";
+
+std::vector<std::string> split(const char *text)
+{
+    std::vector<std::string> parts;
+    std::istringstream stream{text};
+    for (std::string part; std::getline(stream, part, ',');) {
+        parts.push_back(part);
+    }
+    return parts;
+}
+
+unsigned long number(const char *text, unsigned long low, unsigned long high)
+{
+    char *end = nullptr;
+    const unsigned long value = std::strtoul(text, &end, 10);
+    if (*end != '\0' || value < low || value > high) {
+        throw std::runtime_error{std::string{text} + ": want a number from " + std::to_string(low) +
+                                 " to " + std::to_string(high)};
+    }
+    return value;
+}
+
+Options parse_options(int argc, char **argv)
+{
+    Options options;
+    const option longs[] = {{"source", required_argument, nullptr, 's'},
+                            {"sink", required_argument, nullptr, 'k'},
+                            {"mbufs", required_argument, nullptr, 'm'},
+                            {"descriptors", required_argument, nullptr, 'd'},
+                            {"largest", required_argument, nullptr, 'l'},
+                            {}};
+    ::optind = 1;
+    for (int c = 0; (c = ::getopt_long(argc, argv, "", longs, nullptr)) != -1;) {
+        switch (c) {
+        case 's':
+            options.sources = split(::optarg);
+            break;
+        case 'k':
+            options.sinks = split(::optarg);
+            break;
+        case 'm':
+            options.ports.mbufs = static_cast<std::uint32_t>(number(::optarg, 1024, 1u << 24));
+            break;
+        case 'd':
+            options.ports.descriptors = static_cast<std::uint16_t>(number(::optarg, 64, 4096));
+            break;
+        case 'l':
+            options.ports.largest = static_cast<std::uint16_t>(number(::optarg, 64, max_size));
+            break;
+        default:
+            throw std::runtime_error{usage};
+        }
+    }
+    if (::optind != argc || (options.sources.empty() && options.sinks.empty())) {
+        throw std::runtime_error{usage};
+    }
+    if (options.ports.largest > 2048) {
+        options.ports.buffer = max_size;
+    }
+    return options;
+}
+
+// Warms up, opens a window, closes it.
+class Window {
+  public:
+    Window(const Command &command)
+        : warm_{ticks(command.get("warm_ms", 200, 0, 60'000))},
+          length_{ticks(command.get("ms", 500, 1, 600'000))}
+    {
+    }
+    enum class Event { none, begin, end };
+    Event look(std::uint64_t now, bool traffic)
+    {
+        if (first_ == 0) {
+            first_ = traffic ? now : 0;
+        } else if (begin_ == 0 && now - first_ >= warm_) {
+            begin_ = now;
+            return Event::begin;
+        } else if (begin_ != 0 && end_ == 0 && now - begin_ >= length_) {
+            end_ = now;
+            return Event::end;
+        }
+        return Event::none;
+    }
+    [[nodiscard]] double seconds() const
+    {
+        return static_cast<double>(end_ - begin_) / static_cast<double>(rte_get_tsc_hz());
+    }
+
+  private:
+    static std::uint64_t ticks(std::uint64_t milliseconds)
+    {
+        return milliseconds * rte_get_tsc_hz() / 1000;
+    }
+    std::uint64_t warm_;
+    std::uint64_t length_;
+    std::uint64_t first_ = 0;
+    std::uint64_t begin_ = 0;
+    std::uint64_t end_ = 0;
+};
+
+class Program {
+  public:
+    Program(const Options &options)
+        : sources_{options.sources, options.ports}, sinks_{options.sinks, options.ports},
+          largest_{options.ports.largest}
+    {
+    }
+
+    void run()
+    {
+        Control control;
+        sources_.wait_for_links(20'000);
+        sinks_.wait_for_links(20'000);
+        answer(R"({"event": "ready", "tsc_hz": %lu})", rte_get_tsc_hz());
+        for (;;) {
+            try {
+                const std::optional<Command> command = control.next();
+                if (!command) {
+                    return;
+                }
+                serve(*command, control);
+            } catch (const std::runtime_error &error) {
+                answer(R"({"event": "error", "why": "%s"})", error.what());
+            }
+        }
+    }
+
+  private:
+    void serve(const Command &command, const Control &control)
+    {
+        if (command.verb == "announce") {
+            const auto macs = static_cast<unsigned>(command.get("macs", 2, 1, 65'536));
+            sources_.drain();
+            sinks_.drain();
+            announce(sinks_, true, macs);
+            announce(sources_, false, macs);
+            answer(R"({"event": "done"})");
+        } else if (command.verb == "load") {
+            load(command, control);
+        } else if (command.verb == "ping") {
+            ping(command, control);
+        } else if (command.verb == "counters") {
+            answer(R"({"event": "done", "missed": %lu})", sources_.missed() + sinks_.missed());
+        } else {
+            throw std::runtime_error{"no command " + command.verb};
+        }
+    }
+
+    void load(const Command &command, const Control &control)
+    {
+        Load wanted;
+        wanted.size = static_cast<std::uint32_t>(command.get("size", 64, min_size, largest_));
+        wanted.dirty = command.get("dirty", 1, 0, 1) != 0;
+        wanted.burst = static_cast<std::uint16_t>(command.get("burst", 32, 1, max_burst));
+        wanted.flows = static_cast<unsigned>(command.get("flows", 1, 1, 65'536));
+        wanted.macs = static_cast<unsigned>(command.get("macs", 2, 1, 65'536));
+        Window window{command};
+        Source source{sources_, wanted};
+        Sink sink{sinks_, wanted.burst, wanted.size, wanted.dirty};
+        sources_.drain();
+        sinks_.drain();
+        answer(R"({"event": "running"})");
+        SinkCounts before;
+        while (!control.stopped()) {
+            source.step();
+            const bool traffic = sink.step() != 0;
+            switch (window.look(rte_rdtsc(), traffic)) {
+            case Window::Event::begin:
+                before = sink.counts();
+                answer(R"({"event": "begin"})");
+                break;
+            case Window::Event::end: {
+                const SinkCounts &after = sink.counts();
+                answer(R"({"event": "end", "frames": %lu, "seconds": %.6f, "wrong": %lu, "foreign": %lu})",
+                       after.frames - before.frames, window.seconds(), after.wrong,
+                       after.foreign - before.foreign);
+                break;
+            }
+            case Window::Event::none:
+                break;
+            }
+        }
+        // Whoever sends to us may still be at it; what it sent must not be in the next window.
+        answer(R"({"event": "stopped", "sent": %lu, "refused": %lu})", source.sent(),
+               source.refused());
+    }
+
+    void ping(const Command &command, const Control &control)
+    {
+        const auto size = static_cast<std::uint32_t>(command.get("size", 64, min_size, largest_));
+        Window window{command};
+        std::unique_ptr<Ping> pinger;
+        sources_.drain();
+        sinks_.drain();
+        if (!sources_.ids().empty()) {
+            pinger = std::make_unique<Ping>(sources_, size);
+        }
+        answer(R"({"event": "running"})");
+        while (!control.stopped()) {
+            if (pinger != nullptr) {
+                pinger->step();
+                const Window::Event event = window.look(rte_rdtsc(), true);
+                if (event == Window::Event::begin) {
+                    pinger->forget();
+                    answer(R"({"event": "begin"})");
+                } else if (event == Window::Event::end) {
+                    report(*pinger);
+                }
+            }
+            if (!sinks_.ids().empty()) {
+                pong(sinks_, size);
+            }
+        }
+        answer(R"({"event": "stopped"})");
+    }
+
+    static void report(const Ping &pinger)
+    {
+        const std::vector<std::uint32_t> times = pinger.times();
+        if (times.empty()) {
+            throw std::runtime_error{"no answer ever came"};
+        }
+        const auto at = [&](std::size_t permille) {
+            return times[std::min(times.size() - 1, times.size() * permille / 1000)];
+        };
+        answer(R"({"event": "end", "count": %zu, "lost": %lu, "p50": %u, "p99": %u, "p999": %u})",
+               times.size(), pinger.lost(), at(500), at(990), at(999));
+    }
+
+    Ports sources_;
+    Ports sinks_;
+    std::uint64_t largest_;
+};
+
+} // namespace
+} // namespace traffic
+
+int main(int argc, char **argv)
+{
+    const int used = rte_eal_init(argc, argv);
+    if (used < 0) {
+        std::fprintf(stderr, "traffic: EAL: %s\n", rte_strerror(rte_errno));
+        return 1;
+    }
+    int status = 0;
+    try {
+        traffic::Program{traffic::parse_options(argc - used, argv + used)}.run();
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "traffic: %s\n", error.what());
+        status = 1;
+    }
+    rte_eal_cleanup();
+    return status;
+}
