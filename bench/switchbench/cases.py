@@ -10,6 +10,7 @@ from .systems import SYSTEMS, Setup
 SIZES = (64, 128, 256, 512, 1024, 1518, 9000)
 BURSTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PORTS = (1, 2, 4, 8)
+_START_S = 3.5  # of a system, and its end
 MOST_PORTS = 63  # of a switch, one sending queue each
 
 
@@ -30,11 +31,7 @@ class Session:
     setup: Setup
     cases: list[Case] = field(default_factory=list)
     rtt: bool = False
-
-    @property
-    def scaling(self) -> bool:
-        """Measures how cost grows; no peer does it."""
-        return self.setup.idle_ports > 0 or self.setup.macs > 256 or self.setup.ports > max(PORTS)
+    repetitions: int = 99  # at most: a start of a system costs more than a case
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,10 @@ class Plan:
 
     def seconds(self) -> float:
         """About how long it takes on an idle machine."""
-        one = sum(4.0 + sum(0.15 + (self.warm_ms + self.window_ms) / 1000 for _ in session.cases)
-                  + (self.rtt_ms / 1000 + 0.3 if session.rtt else 0.0) for session in self.sessions)
-        return self.repetitions * (one + len(SIZES) * (self.window_ms / 1000 + 0.3))
+        window = (self.warm_ms + self.window_ms) / 1000 + 0.15
+        return (self.repetitions * len(SIZES) * window
+                + sum(min(self.repetitions, session.repetitions) * (_START_S + len(session.cases) * window + session.rtt * 1.5)
+                      for session in self.sessions))
 
 
 MANY_FLOWS = {"flows": 1024, "macs": 256}
@@ -78,9 +76,10 @@ def _default(system: str) -> list[Session]:
     cases += [Case(burst=burst) for burst in BURSTS]
     sessions = [
         Session(system, Setup(macs=256), _once(cases), rtt=True),
-        Session(system, Setup(largest=9000), [Case(size=9000), Case(size=9000, payload="clean")]),
+        Session(system, Setup(largest=9000), [Case(size=9000), Case(size=9000, payload="clean")], repetitions=3),
     ]
-    return sessions + [Session(system, Setup(ports=ports), [Case()]) for ports in PORTS[1:] if ports <= SYSTEMS[system].most_ports]
+    return sessions + [Session(system, Setup(ports=ports), [Case()], repetitions=3) for ports in PORTS[1:]
+                       if ports <= SYSTEMS[system].most_ports]
 
 
 def _full(system: str) -> list[Session]:

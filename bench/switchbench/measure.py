@@ -55,7 +55,7 @@ class Runner:
             for number, session in enumerate(self.plan.sessions, 1):
                 self._say(f"repetition {repetition} of {self.plan.repetitions}, {number} of {len(self.plan.sessions)}: "
                           f"{session.system}, {_setup_text(session)}")
-                if session.system not in self.measured.skipped:
+                if session.system not in self.measured.skipped and repetition <= session.repetitions:
                     self._session(session)
         return self.measured
 
