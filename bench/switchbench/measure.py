@@ -54,8 +54,8 @@ class Runner:
             self._limit()
             for number, session in enumerate(self.plan.sessions, 1):
                 self._say(f"repetition {repetition} of {self.plan.repetitions}, {number} of {len(self.plan.sessions)}: "
-                          f"{session.system}, {_setup_text(session)}")
-                if session.system not in self.measured.skipped and repetition <= session.repetitions:
+                          f"{_name(session)}")
+                if _name(session) not in self.measured.skipped and repetition <= session.repetitions:
                     self._session(session)
         return self.measured
 
@@ -78,11 +78,11 @@ class Runner:
                 if session.rtt:
                     self._rtt(session.system, system)
         except BenchError as error:
-            # One system that cannot be had must not cost the figures of the others, unless it is ours.
+            # What cannot be had must not cost the figures of the others, unless it is ours.
             if session.system == "rvif":
                 raise
-            self._say(f"{session.system} is left out from here on: {error}")
-            self.measured.skipped[session.system] = str(error).splitlines()[0]
+            self._say(f"left out from here on: {error}")
+            self.measured.skipped[_name(session)] = str(error).splitlines()[0]
 
     def _undisturbed(self, system: System, once: Callable[[], tuple[Any, float]]) -> tuple[Any, bool]:
         """A window's figure, and whether something else ran meanwhile each time that it was tried."""
@@ -162,9 +162,9 @@ class Runner:
             self.measured.limit.setdefault(size, Sample()).values.append(json.loads(done.stdout)["mpps"])
 
 
-def _setup_text(session: Session) -> str:
+def _name(session: Session) -> str:
     setup = session.setup
-    text = f"{setup.ports} port{'s' if setup.ports > 1 else ''} each end"
+    text = f"{session.system}, {setup.ports} port{'s' if setup.ports > 1 else ''} each end"
     if setup.idle_ports:
         text += f" and {setup.idle_ports} idle ones"
     return f"{text}, frames up to {setup.largest} B, {len(session.cases)} cases"

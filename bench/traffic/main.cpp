@@ -8,9 +8,10 @@
 //   counters                                 what the drivers missed
 //
 // Ports named by --source send, those named by --sink receive; a process may have both, and then
-// one thread serves them in turn.
+// one thread serves them in turn. With --play there are no commands: see play.hpp.
 #include "control.hpp"
 #include "pingpong.hpp"
+#include "play.hpp"
 #include "ports.hpp"
 #include "sink.hpp"
 #include "source.hpp"
@@ -33,11 +34,12 @@ struct Options {
     std::vector<std::string> sources;
     std::vector<std::string> sinks;
     PortSettings ports;
+    PlaySettings play; // without cases: commands
 };
 
 constexpr const char *usage =
     "usage: traffic EAL-ARGUMENTS -- [--source PORT,...] [--sink PORT,...] [--mbufs N]\n"
-    "           [--descriptors N] [--largest BYTES]\n";
+    "           [--descriptors N] [--largest BYTES] [--play SIZE:BURST,... [--warm MS] [--measure MS]]\n";
 
 std::vector<std::string> split(const char *text)
 {
@@ -68,6 +70,9 @@ Options parse_options(int argc, char **argv)
                             {"mbufs", required_argument, nullptr, 'm'},
                             {"descriptors", required_argument, nullptr, 'd'},
                             {"largest", required_argument, nullptr, 'l'},
+                            {"play", required_argument, nullptr, 'p'},
+                            {"warm", required_argument, nullptr, 'w'},
+                            {"measure", required_argument, nullptr, 'e'},
                             {}};
     ::optind = 1;
     for (int c = 0; (c = ::getopt_long(argc, argv, "", longs, nullptr)) != -1;) {
@@ -87,9 +92,21 @@ Options parse_options(int argc, char **argv)
         case 'l':
             options.ports.largest = static_cast<std::uint16_t>(number(::optarg, 64, max_size));
             break;
+        case 'p':
+            options.play.cases = parse_cases(::optarg);
+            break;
+        case 'w':
+            options.play.warm_ms = number(::optarg, 1, 60'000);
+            break;
+        case 'e':
+            options.play.ms = number(::optarg, 1, 600'000);
+            break;
         default:
             throw std::runtime_error{usage};
         }
+    }
+    if (!options.play.cases.empty() && options.sources.empty() == options.sinks.empty()) {
+        throw std::runtime_error{"--play wants a --source or a --sink\n"};
     }
     if (::optind != argc || (options.sources.empty() && options.sinks.empty())) {
         throw std::runtime_error{usage};
@@ -145,6 +162,17 @@ class Program {
         : sources_{options.sources, options.ports}, sinks_{options.sinks, options.ports},
           largest_{options.ports.largest}
     {
+    }
+
+    void play(const PlaySettings &settings)
+    {
+        sources_.wait_for_links(60'000);
+        sinks_.wait_for_links(60'000);
+        if (sources_.ids().empty()) {
+            play_sink(sinks_, settings);
+        } else {
+            play_source(sources_, settings);
+        }
     }
 
     void run()
@@ -221,7 +249,6 @@ class Program {
                 break;
             }
         }
-        // Whoever sends to us may still be at it; what it sent must not be in the next window.
         answer(R"({"event": "stopped", "sent": %lu, "refused": %lu})", source.sent(),
                source.refused());
     }
@@ -285,7 +312,13 @@ int main(int argc, char **argv)
     }
     int status = 0;
     try {
-        traffic::Program{traffic::parse_options(argc - used, argv + used)}.run();
+        const traffic::Options options = traffic::parse_options(argc - used, argv + used);
+        traffic::Program program{options};
+        if (options.play.cases.empty()) {
+            program.run();
+        } else {
+            program.play(options.play);
+        }
     } catch (const std::exception &error) {
         std::fprintf(stderr, "traffic: %s\n", error.what());
         status = 1;

@@ -30,13 +30,12 @@ std::uint32_t Sink::step()
         rte_mbuf *mbufs[max_burst];
         const std::uint16_t got = rte_eth_rx_burst(id, 0, mbufs, burst_);
         if (got == 0) {
-            ++counts_.empty_polls;
             continue;
         }
         std::uint32_t ours = 0;
         for (std::uint16_t i = 0; i < got; ++i) {
             // Announcements and what a kernel says on its own differ in size.
-            if (mbufs[i]->pkt_len != size_) {
+            if (mbufs[i]->pkt_len != size_ && size_ != any_size) {
                 ++counts_.foreign;
                 continue;
             }
@@ -45,11 +44,7 @@ std::uint32_t Sink::step()
                 look_at(mbufs[i]);
             }
         }
-        if (watch_ && !dirty_ && ours != 0 && mbufs[got - 1]->pkt_len == size_) {
-            phase_ = *rte_pktmbuf_mtod_offset(mbufs[got - 1], const std::uint8_t *, phase_at);
-        }
         counts_.frames += ours;
-        counts_.bytes += std::uint64_t{ours} * size_;
         rte_pktmbuf_free_bulk(mbufs, got);
         sum += ours;
     }

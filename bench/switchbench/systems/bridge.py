@@ -31,10 +31,10 @@ class Bridge(System):
                 self._ip("link", "set", name, "mtu", str(mtu), "promisc", "on", "up")
             self._ip("link", "set", f"b{number}", "master", "br0")
         self._ip("link", "set", "br0", "mtu", str(mtu), "up")
-        frame = 2048 if self.setup.largest <= 2000 else 16384
+        frame = 2048 if self.setup.largest <= 1900 else 9216  # four are whole pages
 
         def vdev(number: int) -> str:
-            return (f"net_af_packet{number},iface=v{number},blocksz={frame * 16},framesz={frame},framecnt=512,"
+            return (f"net_af_packet{number},iface=v{number},blocksz={frame * 4},framesz={frame},framecnt=512,"
                     "qdisc_bypass=1")
 
         self.sink = self.traffic("sink", sink_cpu, [vdev(count + port) for port in range(count)],

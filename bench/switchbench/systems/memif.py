@@ -17,11 +17,12 @@ class Memif(System):
         buffer = 2048 if self.setup.largest <= 2048 else 9216
 
         def vdevs(role: str, more: str = "") -> list[str]:
-            return [f"net_memif{port},role={role},id={port},socket={self.folder}/memif.sock,socket-abstract=no,rsize=10,"
+            return [f"net_memif{port},role={role},id={port},socket={self.folder}/memif{port}.sock,socket-abstract=no,rsize=10,"
                     f"bsize={buffer}{more}" for port in ports]
 
         self.sink = self.traffic("server", sink_cpu, vdevs("server"), sinks=names, mbufs=self.mbufs())
-        self.until_socket(self.sink, self.folder / "memif.sock")
+        for port in ports:
+            self.until_socket(self.sink, self.folder / f"memif{port}.sock")
         self.source = self.traffic("client", source_cpu, vdevs("client", ",zero-copy=yes" if self.zero_copy else ""),
                                    sources=names, mbufs=self.mbufs())
 

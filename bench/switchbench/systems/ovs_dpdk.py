@@ -34,7 +34,7 @@ class OvsDpdk(System):
         self.until_socket(server, socket)
         self._set(environment, "--no-wait", "init")
         other = {
-            "dpdk-init": "true", "dpdk-socket-mem": "512" if self.setup.largest <= 2048 else "1024",
+            "dpdk-init": "true", "dpdk-socket-mem": "1024", "dpdk-socket-limit": "1024",
             "pmd-cpu-mask": hex(1 << switch_cpu), "dpdk-extra": "--no-pci --in-memory", "dpdk-lcore-mask": hex(1 << ends_cpu),
             "vhost-sock-dir": ".",
         }

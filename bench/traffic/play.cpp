@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "play.hpp"
+
+#include "sink.hpp"
+#include "source.hpp"
+
+#include <cstdio>
+#include <rte_cycles.h>
+#include <sstream>
+#include <stdexcept>
+
+namespace traffic {
+namespace {
+
+// Phases of load `n`, as frames carry them. 0: an announcement.
+constexpr std::uint8_t warm(std::size_t n)
+{
+    return static_cast<std::uint8_t>(3 * n + 1);
+}
+constexpr std::uint8_t measured(std::size_t n)
+{
+    return static_cast<std::uint8_t>(3 * n + 2);
+}
+constexpr std::uint8_t over(std::size_t n)
+{
+    return static_cast<std::uint8_t>(3 * n + 3);
+}
+constexpr std::size_t most_cases = 80;
+constexpr std::uint64_t tail_ms = 20;
+constexpr std::uint64_t patience_s = 120;
+
+// A step that got nothing done, if it was not interrupted: the CPU was free for something else.
+class IdleTime {
+  public:
+    void add(std::uint64_t ticks)
+    {
+        if (ticks < preempted) {
+            ticks_ += ticks;
+        }
+    }
+    [[nodiscard]] std::uint64_t ticks() const { return ticks_; }
+
+  private:
+    static constexpr std::uint64_t preempted = 4000;
+    std::uint64_t ticks_ = 0;
+};
+
+void mark(std::size_t number, const char *what)
+{
+    std::printf("ELISA-MARK case-%zu-%s\n", number, what);
+    std::fflush(stdout);
+}
+
+struct Snapshot {
+    std::uint64_t ticks = 0;
+    std::uint64_t frames = 0;
+    std::uint64_t idle = 0;
+};
+
+std::string report(const PlayCase &load, const Snapshot &begin, const Snapshot &end)
+{
+    std::ostringstream text;
+    text << "{\"size\": " << load.size << ", \"burst\": " << load.burst
+         << ", \"frames\": " << end.frames - begin.frames << ", \"ticks\": " << end.ticks - begin.ticks
+         << ", \"idle_ticks\": " << end.idle - begin.idle << "}";
+    return text.str();
+}
+
+void say_result(const char *key, const std::string &cases, std::uint64_t wrong)
+{
+    std::printf("ELISA-RESULT {\"%s\": [%s], \"wrong\": %lu}\n", key, cases.c_str(), wrong);
+    std::fflush(stdout);
+}
+
+} // namespace
+
+std::vector<PlayCase> parse_cases(const std::string &text)
+{
+    std::vector<PlayCase> cases;
+    std::istringstream list{text};
+    for (std::string item; std::getline(list, item, ',');) {
+        unsigned size = 0;
+        unsigned burst = 0;
+        char rest = '\0';
+        if (std::sscanf(item.c_str(), "%u:%u%c", &size, &burst, &rest) != 2 || size < min_size ||
+            size > max_size || burst < 1 || burst > max_burst) {
+            throw std::runtime_error{"'" + item + "': want SIZE:BURST, such as 64:32"};
+        }
+        cases.push_back({.size = size, .burst = static_cast<std::uint16_t>(burst)});
+    }
+    if (cases.empty() || cases.size() > most_cases) {
+        throw std::runtime_error{"want 1 to " + std::to_string(most_cases) + " cases"};
+    }
+    return cases;
+}
+
+void play_source(const Ports &ports, const PlaySettings &settings)
+{
+    const std::uint64_t millisecond = rte_get_tsc_hz() / 1000;
+    std::string cases;
+    for (std::size_t n = 0; n < settings.cases.size(); ++n) {
+        const PlayCase &load = settings.cases[n];
+        Source source{ports, {.size = load.size, .dirty = true, .burst = load.burst}};
+        IdleTime idle;
+        const auto run = [&](std::uint8_t phase, std::uint64_t ms) {
+            source.set_phase(phase);
+            const std::uint64_t limit = rte_rdtsc() + ms * millisecond;
+            for (std::uint64_t now = rte_rdtsc(); now < limit;) {
+                const std::uint64_t refused = source.refused();
+                source.step();
+                const std::uint64_t after = rte_rdtsc();
+                if (source.refused() != refused) {
+                    idle.add(after - now);
+                }
+                now = after;
+            }
+            return Snapshot{.ticks = rte_rdtsc(), .frames = source.sent(), .idle = idle.ticks()};
+        };
+        const Snapshot begin = run(warm(n), settings.warm_ms);
+        mark(n, "begin");
+        const Snapshot end = run(measured(n), settings.ms);
+        mark(n, "end");
+        run(n + 1 == settings.cases.size() ? UINT8_MAX : over(n), tail_ms);
+        cases += (n == 0 ? "" : ", ") + report(load, begin, end);
+        ports.drain();
+    }
+    say_result("source_cases", cases, 0);
+}
+
+void play_sink(const Ports &ports, const PlaySettings &settings)
+{
+    std::string cases;
+    std::uint64_t wrong = 0;
+    std::uint8_t phase = 0;
+    std::uint64_t announce_at = 0;
+    for (std::size_t n = 0; n < settings.cases.size(); ++n) {
+        const PlayCase &load = settings.cases[n];
+        // Polling with more than is sent costs nothing; with less, the ring would fill.
+        Sink sink{ports, std::max<std::uint16_t>(load.burst, 32), Sink::any_size, true};
+        IdleTime idle;
+        Snapshot begin;
+        const std::uint64_t limit = rte_rdtsc() + patience_s * rte_get_tsc_hz();
+        for (std::uint64_t now = rte_rdtsc(); phase < over(n);) {
+            const bool got = sink.step() != 0;
+            const std::uint64_t after = rte_rdtsc();
+            if (!got) {
+                idle.add(after - now);
+                if (phase == 0 && after > announce_at) {
+                    announce(ports, true, 2);
+                    announce_at = after + rte_get_tsc_hz() / 10;
+                }
+                if (after > limit) {
+                    throw std::runtime_error{"nothing came for too long"};
+                }
+            }
+            now = after;
+            if (sink.phase() <= phase) {
+                continue;
+            }
+            phase = sink.phase();
+            const Snapshot here{.ticks = rte_rdtsc(), .frames = sink.counts().frames, .idle = idle.ticks()};
+            if (phase == measured(n)) {
+                begin = here;
+                mark(n, "begin");
+            } else if (phase >= over(n)) {
+                mark(n, "end");
+                cases += (n == 0 ? "" : ", ") + report(load, begin, here);
+            }
+        }
+        wrong += sink.counts().wrong;
+    }
+    say_result("sink_cases", cases, wrong);
+}
+
+} // namespace traffic
