@@ -20,7 +20,7 @@ from .systems.base import Place
 
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(_ROOT / "scripts"))
-from dpdk_plugins import plugin_folder  # noqa: E402
+from dpdk_plugins import PluginError, plugin_folder  # noqa: E402
 
 _HUGEPAGES_MB = 3072
 
@@ -85,7 +85,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, _interrupted)
     try:
         return _run(_arguments())
-    except BenchError as error:
+    except (BenchError, PluginError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
