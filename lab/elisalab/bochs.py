@@ -57,8 +57,11 @@ debug: action=ignore
 # Errors are not logged: KVM reads MSRs that Bochs does not know at every entry to a guest.
 # 200 M instructions make one second of the emulated clock, about what Bochs does in 1.2 to 2 s of real time.
 _IPS = 200_000_000
-# The agent says something every 3 s of the emulated clock. Real seconds, on a machine that is busy with other work.
-_SILENCE = 150
+# The agent says something every 3 s of the emulated clock. Seconds of CPU time that Bochs uses up meanwhile, so that
+# a machine that is busy with other work does not make a host look hung.
+_SILENCE = 90
+# And this long by the clock, for an emulator that does nothing at all.
+_STILLNESS = 1800
 
 
 @dataclass
@@ -201,25 +204,35 @@ class Emulator:
     def wait(self, bound: float, on_console: Callable[[str], None], on_event: Callable[[str], None]) -> None:
         """Pass lines on until the emulated host has powered off.
 
-        LabError after `bound` seconds of real time, or when nothing at all was heard for `_SILENCE` seconds.
+        LabError after `bound` seconds of the emulator's CPU time, or when nothing at all was heard for `_SILENCE` of them.
         """
-        deadline = time.monotonic() + bound
-        heard = time.monotonic()
+        heard = 0.0
+        heard_at = time.monotonic()
         while True:
             ended = self.process.poll() is not None
+            before, now = heard, heard if ended else self._cpu_seconds()
             for line in self.console.lines():
-                heard = time.monotonic()
+                heard = now
                 on_console(line)
             for line in self.events.lines():
-                heard = time.monotonic()
+                heard = now
                 on_event(line)
             if ended:
                 return
-            if time.monotonic() - heard > _SILENCE:
-                raise LabError(f"the emulated host hangs: nothing was heard of it for {_SILENCE} s")
-            if time.monotonic() > deadline:
-                raise LabError(f"the emulated host did not end within {bound:.0f} s of real time")
+            if heard != before:
+                heard_at = time.monotonic()
+            if now - heard > _SILENCE or time.monotonic() - heard_at > _STILLNESS:
+                raise LabError(f"the emulated host hangs: nothing was heard of it for {now - heard:.0f} s of CPU time")
+            if now > bound:
+                raise LabError(f"the emulated host did not end within {bound:.0f} s of CPU time")
             select.select([self.console.master], [], [], 0.2)
+
+    def _cpu_seconds(self) -> float:
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime
 
     def interact(self) -> None:
         """Connect this terminal to the console until the host powers off or the user types Ctrl-]."""
