@@ -34,7 +34,7 @@ class Receiver {
     {
         std::uint32_t n = 0;
         for (;; ++n) {
-            const std::uint32_t entry = guest_.comp(source_, taken_);
+            const std::uint64_t entry = guest_.comp(source_, taken_);
             if ((entry & RVIF_PHASE) != guest_.phase(taken_) || n == burst)
                 return n;
             if (read) {

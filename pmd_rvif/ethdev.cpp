@@ -8,6 +8,7 @@
 #include <bus_vdev_driver.h>
 #include <cstring>
 #include <ethdev_vdev.h>
+#include <rte_cpuflags.h>
 #include <rte_cycles.h>
 #include <rte_malloc.h>
 #include <rte_mempool.h>
@@ -59,6 +60,17 @@ bool Port::switch_stats(rvif_port_stats &out, bool since_reset)
             out.drops[i] -= stats_base.drops[i];
         }
     }
+    return true;
+}
+
+bool Port::sources(const RxQueue &queue, rvif_sources &out)
+{
+    const CallResult result = backend->call(RVIF_OP_SOURCES, queue.sources_addr, 0, 0);
+    if (!result.ok()) {
+        return false;
+    }
+    out = *queue.sources;
+    link.store(out.link != 0, std::memory_order_relaxed);
     return true;
 }
 
@@ -212,7 +224,31 @@ bool start_tx(Port &port, TxQueue &queue, std::string &why)
         return false;
     }
     queue.run = nullptr;
+    queue.stopped = queue.deferred;
+    queue.setup->flags = rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX2) > 0 ? RVIF_TXQ_AVX2 : 0;
+    queue.setup->reserved = 0;
     return call_ok(port, "tx queue setup", why, RVIF_OP_TX_SETUP, queue.index, setup);
+}
+
+// What the receiver takes, by what the application asked for.
+std::uint32_t rx_flags(std::uint64_t offloads)
+{
+    std::uint32_t flags = 0;
+    if ((offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH) != 0) {
+        flags |= RVIF_RXQ_HASH;
+    }
+    if ((offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0) {
+        flags |= RVIF_RXQ_VLAN;
+    }
+    // It looks at the checksums' state, so it may be told that they are not computed.
+    constexpr std::uint64_t both = RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+    if ((offloads & both) == both) {
+        flags |= RVIF_RXQ_L4_NONE;
+        if ((offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0) {
+            flags |= RVIF_RXQ_TSO;
+        }
+    }
+    return flags;
 }
 
 bool start_rx(Port &port, RxQueue &queue, std::string &why)
@@ -221,13 +257,18 @@ bool start_rx(Port &port, RxQueue &queue, std::string &why)
     if (!pool_region(port, queue.pool, queue.region, why) ||
         !where(port, queue.ring.get(), RVIF_LANE_STRIDE(queue.depth) * RVIF_MAX_SOURCES,
                queue.setup->lanes, why) ||
+        !where(port, queue.sources.get(), sizeof(rvif_sources), queue.sources_addr, why) ||
         !where(port, queue.setup.get(), sizeof(rvif_rx_setup), setup, why)) {
         return false;
     }
+    queue.stopped = queue.deferred;
+    queue.plain_length = std::min(queue.buf_len, queue.max_frame);
+    // Where most of the pool is; other pieces are found one by one.
+    queue.run = port.addresses.find(STAILQ_FIRST(&queue.pool->mem_list)->addr, 1, nullptr);
     queue.setup->depth = queue.depth;
     queue.setup->buf_len = queue.buf_len;
     queue.setup->buf_region = queue.region;
-    queue.setup->reserved = 0;
+    queue.setup->flags = rx_flags(port.dev->data->dev_conf.rxmode.offloads);
     rx_reset_lanes(queue);
     return call_ok(port, "rx queue setup", why, RVIF_OP_RX_SETUP, queue.index, setup);
 }
@@ -377,9 +418,6 @@ int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigne
     if (pool == nullptr) {
         return refuse("several pools for one queue (buffer split) are not supported: give one");
     }
-    if (conf->rx_deferred_start != 0) {
-        return refuse("deferred start is not supported: leave rx_deferred_start 0");
-    }
     if ((rte_pktmbuf_priv_flags(pool) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF) != 0) {
         return refuse(std::string{"pool "} + pool->name +
                       " has pinned external buffers: use an ordinary mbuf pool");
@@ -407,7 +445,9 @@ int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigne
     queue->index = index;
     queue->pool = pool;
     queue->depth = depth;
+    queue->deferred = conf->rx_deferred_start != 0;
     queue->data_off = static_cast<std::uint16_t>(data_off);
+    queue->data_at = before + data_off;
     queue->buf_len = std::min<std::uint32_t>(room - data_off, RVIF_COMP_LEN_MASK);
     queue->scattered =
         ((dev->data->dev_conf.rxmode.offloads | conf->offloads) & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
@@ -415,12 +455,14 @@ int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigne
     queue->ring.reset(
         static_cast<std::uint32_t *>(eal_alloc(RVIF_LANE_STRIDE(depth) * RVIF_MAX_SOURCES, node)));
     queue->setup.reset(static_cast<rvif_rx_setup *>(eal_alloc(sizeof(rvif_rx_setup), node)));
-    if (queue->ring == nullptr || queue->setup == nullptr) {
+    queue->sources.reset(static_cast<rvif_sources *>(eal_alloc(sizeof(rvif_sources), node)));
+    if (queue->ring == nullptr || queue->setup == nullptr || queue->sources == nullptr) {
         RVIF_LOG(ERR, "%s rx queue %u: EAL's heap is used up: give it more memory (-m)\n",
                  dev->data->name, index);
         return -ENOMEM;
     }
-    queue->mbufs = std::make_unique<rte_mbuf *[]>(std::size_t{depth} * RVIF_MAX_SOURCES);
+    queue->mbufs = std::make_unique_for_overwrite<rte_mbuf *[]>(
+        std::size_t{depth + lane_slack} * RVIF_MAX_SOURCES);
     rx_reset_lanes(*queue);
 
     rte_mbuf model{};
@@ -440,15 +482,10 @@ int tx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t, unsigned sock
              const rte_eth_txconf *conf)
 {
     Port &port = port_of(dev);
-    if (conf->tx_deferred_start != 0) {
-        RVIF_LOG(ERR,
-                 "%s tx queue %u: deferred start is not supported: leave tx_deferred_start 0\n",
-                 dev->data->name, index);
-        return -EINVAL;
-    }
     auto queue = std::make_unique<TxQueue>();
     queue->port = &port;
     queue->index = index;
+    queue->deferred = conf->tx_deferred_start != 0;
     queue->fast_free = ((dev->data->dev_conf.txmode.offloads | conf->offloads) &
                         RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) != 0;
     const int node = static_cast<int>(socket);
@@ -563,6 +600,7 @@ int mtu_set(rte_eth_dev *dev, std::uint16_t mtu)
     for (auto &queue : port.rx) {
         if (queue != nullptr) {
             queue->max_frame = mtu + frame_overhead;
+            queue->plain_length = std::min(queue->buf_len, queue->max_frame);
         }
     }
     return 0;

@@ -7,6 +7,7 @@
 #include "memory.hpp"
 #include "rvs/rvif.h"
 
+#include <atomic>
 #include <cstdint>
 #include <ethdev_driver.h>
 #include <memory>
@@ -33,7 +34,8 @@ void *eal_alloc(std::size_t bytes, int socket);
 // The buffers that one source may fill.
 struct RxLane {
     std::uint32_t *posted = nullptr;     // ours to write
-    const std::uint32_t *comp = nullptr; // the source's
+    const std::uint64_t *comp = nullptr; // the source's
+    const std::uint32_t *meta = nullptr; // likewise
     rte_mbuf **mbufs = nullptr;          // posted[i] is the data of mbufs[i]
     std::uint32_t next = 0;              // comp[next] is read next
     std::uint32_t next_phase = RVIF_PHASE;
@@ -53,21 +55,27 @@ struct alignas(RVIF_LINE) RxQueue {
     std::uint32_t depth = 0;
     std::uint32_t buf_len = 0;
     std::uint32_t max_frame = 0;
+    std::uint32_t plain_length = 0; // a frame of one buffer has at most this much
     std::uint16_t data_off = 0;
+    std::uint32_t data_at = 0; // from an mbuf to where its buffer is filled
     std::uint16_t index = 0;
     bool scattered = false;
+    bool stopped = false;
+    bool deferred = false;
     std::uint32_t region = 0; // all posted buffers are in it
 
     std::uint32_t polls = 0; // until the next look for new sources
-    std::uint64_t live = 0;
+    std::uint64_t live[RVIF_MAX_SOURCES / 64] = {};
     std::uint32_t live_count = 0;
     std::uint32_t turn = 0;
-    std::uint8_t order[RVIF_MAX_SOURCES] = {};
-    const AddressMap::Run *run = nullptr;
+    RxLane *order[RVIF_MAX_SOURCES] = {};
+    const AddressMap::Run *run = nullptr; // that the pool begins in
     RxLane lanes[RVIF_MAX_SOURCES];
 
     EalPtr<std::uint32_t> ring;
     EalPtr<rvif_rx_setup> setup;
+    EalPtr<rvif_sources> sources;
+    rvif_addr_t sources_addr = 0;
     std::unique_ptr<rte_mbuf *[]> mbufs;
 
     // Written by the polling thread only.
@@ -84,6 +92,8 @@ struct alignas(RVIF_LINE) TxQueue {
     Port *port = nullptr;
     std::uint16_t index = 0;
     bool fast_free = false;
+    bool stopped = false;
+    bool deferred = false;
     const AddressMap::Run *run = nullptr;
     rvif_tx_desc *descs = nullptr;
     std::byte *bounce = nullptr; // for mbufs outside the regions
@@ -100,6 +110,7 @@ struct alignas(RVIF_LINE) TxQueue {
     std::uint64_t bounced = 0; // segments copied because they are in no region
     std::uint64_t bad_length = 0; // too long, or not as long as its segments
     std::uint64_t empty = 0;
+    std::uint64_t bad_offload = 0; // asks for what the switch cannot do
     std::uint64_t aborted = 0; // frames of calls that were cut short
     std::uint64_t refused = 0; // frames of calls that the switch refused
     std::uint64_t busy = 0;    // calls refused because another thread is in this queue
@@ -108,6 +119,7 @@ struct alignas(RVIF_LINE) TxQueue {
 constexpr std::uint32_t bounce_bytes = 2 * (RVIF_MAX_FRAME + 1);
 constexpr std::uint32_t source_poll_interval = 256; // rx bursts
 constexpr std::uint32_t refill_batch = 32;
+constexpr std::uint32_t lane_slack = 2; // entries of RxLane::mbufs behind the last
 
 class Port {
   public:
@@ -118,6 +130,9 @@ class Port {
     std::vector<std::unique_ptr<RxQueue>> rx;
     std::vector<std::unique_ptr<TxQueue>> tx;
     EalPtr<rvif_port_stats> stats_area;
+    EalPtr<rvif_rss> rss_area;
+    rvif_rss rss{}; // as configured
+    std::atomic<bool> link = true; // the manager does not hold the port down
     rvif_port_stats stats_base{}; // what a reset takes away
     std::mutex control;           // one user of stats_area at a time
     bool memory_events = false;
@@ -133,6 +148,8 @@ class Port {
     // The switch's counters since the last reset; false before the first start or when out of
     // reach.
     bool switch_stats(rvif_port_stats &out, bool since_reset = true);
+    // From the queue's own thread. False: out of reach.
+    bool sources(const RxQueue &queue, rvif_sources &out);
 };
 
 // "tx setup of queue 0: no source left (RVIF_E_FULL)"
@@ -140,6 +157,9 @@ std::string call_error(const Port &port, const char *what, const CallResult &res
 
 std::uint16_t rx_burst(void *queue, rte_mbuf **pkts, std::uint16_t count);
 std::uint16_t tx_burst(void *queue, rte_mbuf **pkts, std::uint16_t count);
+std::uint16_t tx_prepare(void *queue, rte_mbuf **pkts, std::uint16_t count);
+// Buffers that are filled and not yet received, counted up to `most`.
+std::uint32_t rx_filled(const RxQueue &queue, std::uint32_t most) noexcept;
 // While stopped: everything posted or half received goes back to its pool.
 void rx_release_buffers(RxQueue &queue);
 // After a START: first buffers for the sources that are there.

@@ -2,89 +2,167 @@
 // The data path: mbufs to and from the rings of rvs/rvif.h.
 #include "port.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
+#include <emmintrin.h>
 #include <rte_mempool.h>
 #include <rte_prefetch.h>
 
 namespace rvif {
 namespace {
 
-constexpr std::uint32_t load_acquire(const std::uint32_t &from) noexcept
+constexpr std::uint64_t load_acquire(const std::uint64_t &from) noexcept
 {
     return __atomic_load_n(&from, __ATOMIC_ACQUIRE);
 }
 
-constexpr void store_release(std::uint32_t &to, std::uint32_t value) noexcept
-{
-    __atomic_store_n(&to, value, __ATOMIC_RELEASE);
-}
-
 // ---------------------------------------------------------------- receive
 
-constexpr void advance(std::uint32_t &index, std::uint32_t &phase, std::uint32_t depth) noexcept
+// The units of a batch of buffers, with their phase, if all are in `run`.
+bool units_of(const RxQueue &queue, const AddressMap::Run &run, rte_mbuf *const *mbufs,
+              std::uint32_t phase, std::uint32_t (&units)[refill_batch]) noexcept
 {
-    if (++index == depth) {
-        index = 0;
-        phase ^= RVIF_PHASE;
+    const std::uint64_t length = run.length.load(std::memory_order_relaxed);
+    if (length < queue.buf_len) {
+        return false;
     }
+    const std::uint64_t last = length - queue.buf_len;
+    const std::uint64_t from = queue.data_at - run.va;
+    const std::uint64_t base = RVIF_ADDR_OFFSET(run.addr);
+    bool outside = false;
+    for (std::uint32_t i = 0; i < refill_batch; ++i) {
+        const std::uint64_t offset = reinterpret_cast<std::uintptr_t>(mbufs[i]) + from;
+        outside |= offset > last;
+        units[i] = static_cast<std::uint32_t>((base + offset) / RVIF_BUF_UNIT) | phase;
+    }
+    return !outside;
 }
 
-// Gives the lane's source new buffers, in batches.
+// The same where a pool lies in several pieces of its region.
+bool units_of_pieces(const RxQueue &queue, rte_mbuf *const *mbufs, std::uint32_t phase,
+                     std::uint32_t (&units)[refill_batch]) noexcept
+{
+    for (std::uint32_t i = 0; i < refill_batch; ++i) {
+        const std::uintptr_t data = reinterpret_cast<std::uintptr_t>(mbufs[i]) + queue.data_at;
+        const AddressMap::Run *run = queue.port->addresses.find(
+            reinterpret_cast<const void *>(data), queue.buf_len, nullptr);
+        if (run == nullptr || RVIF_ADDR_REGION(run->addr) != queue.region) {
+            return false;
+        }
+        units[i] =
+            static_cast<std::uint32_t>(RVIF_ADDR_OFFSET(run->at(data)) / RVIF_BUF_UNIT) | phase;
+    }
+    return true;
+}
+
+// Gives the lane's source new buffers, in batches: a lane's depth is a multiple of a batch, so
+// none wraps. An mbuf itself is not touched before it has been filled.
 void refill(RxQueue &queue, RxLane &lane) noexcept
 {
     while (lane.vacant >= refill_batch) {
-        rte_mbuf *fresh[refill_batch];
+        rte_mbuf **const fresh = lane.mbufs + lane.post;
         if (rte_mempool_get_bulk(queue.pool, reinterpret_cast<void **>(fresh), refill_batch) != 0)
             [[unlikely]] {
             queue.no_mbuf += refill_batch;
             ++queue.port->dev->data->rx_mbuf_alloc_failed;
             return;
         }
-        for (std::uint32_t i = 0; i < refill_batch; ++i) {
-            const void *data = static_cast<std::byte *>(fresh[i]->buf_addr) + queue.data_off;
-            const AddressMap::Run *run = queue.port->addresses.find(data, queue.buf_len, queue.run);
-            if (run == nullptr || RVIF_ADDR_REGION(run->addr) != queue.region) [[unlikely]] {
-                // Memory that the pool got after the port was started, or that was given back.
-                queue.unregistered += refill_batch - i;
-                rte_mempool_put_bulk(queue.pool, reinterpret_cast<void **>(fresh + i),
-                                     refill_batch - i);
-                return;
-            }
-            queue.run = run;
-            // One store sets data_off, refcnt, nb_segs and port.
-            std::memcpy(&fresh[i]->rearm_data, &queue.rearm, sizeof(queue.rearm));
-            const std::uint64_t offset =
-                RVIF_ADDR_OFFSET(run->at(reinterpret_cast<std::uintptr_t>(data)));
-            lane.mbufs[lane.post] = fresh[i];
-            store_release(lane.posted[lane.post],
-                          lane.post_phase | static_cast<std::uint32_t>(offset / RVIF_BUF_UNIT));
-            advance(lane.post, lane.post_phase, queue.depth);
-            --lane.vacant;
+        std::uint32_t units[refill_batch];
+        if (!units_of(queue, *queue.run, fresh, lane.post_phase, units) &&
+            !units_of_pieces(queue, fresh, lane.post_phase, units)) [[unlikely]] {
+            // Memory that the pool got after the port was started, or that was given back.
+            queue.unregistered += refill_batch;
+            rte_mempool_put_bulk(queue.pool, reinterpret_cast<void **>(fresh), refill_batch);
+            return;
         }
+        // Entries are words: whoever reads one finds the old or the new.
+        std::memcpy(lane.posted + lane.post, units, sizeof(units));
+        asm volatile("" : : : "memory");
+        lane.post += refill_batch;
+        if (lane.post == queue.depth) {
+            lane.post = 0;
+            lane.post_phase ^= RVIF_PHASE;
+        }
+        lane.vacant -= refill_batch;
     }
 }
 
-// A buffer that belongs to a frame of several. The whole frame when it ends well.
-rte_mbuf *chain(RxQueue &queue, RxLane &lane, rte_mbuf *mbuf, std::uint32_t length,
-                bool more) noexcept
+// What an mbuf says when it comes out of a lane: two stores instead of eight.
+void fill_in(const RxQueue &queue, rte_mbuf *mbuf, std::uint64_t ol_flags, std::uint32_t length,
+             std::uint32_t hash, std::uint16_t vlan) noexcept
 {
+    static_assert(offsetof(rte_mbuf, ol_flags) == offsetof(rte_mbuf, rearm_data) + 8);
+    static_assert(offsetof(rte_mbuf, rearm_data) % 16 == 0);
+    static_assert(offsetof(rte_mbuf, pkt_len) == offsetof(rte_mbuf, rx_descriptor_fields1) + 4);
+    static_assert(offsetof(rte_mbuf, data_len) == offsetof(rte_mbuf, rx_descriptor_fields1) + 8);
+    static_assert(offsetof(rte_mbuf, vlan_tci) == offsetof(rte_mbuf, data_len) + 2);
+    static_assert(offsetof(rte_mbuf, hash) == offsetof(rte_mbuf, data_len) + 4);
+    _mm_store_si128(reinterpret_cast<__m128i *>(&mbuf->rearm_data),
+                    _mm_set_epi64x(static_cast<long long>(ol_flags),
+                                   static_cast<long long>(queue.rearm)));
+    const std::uint64_t type_length = RTE_PTYPE_L2_ETHER | std::uint64_t{length} << 32;
+    const std::uint64_t rest = length | std::uint64_t{vlan} << 16 | std::uint64_t{hash} << 32;
+    std::memcpy(&mbuf->rx_descriptor_fields1, &type_length, 8);
+    std::memcpy(&mbuf->data_len, &rest, 8);
+}
+
+// What the switch says about a frame, of its first entry.
+void take_notes(const RxQueue &queue, rte_mbuf *mbuf, std::uint64_t entry, std::uint32_t meta,
+                std::uint32_t length) noexcept
+{
+    std::uint64_t flags = 0;
+    if ((entry & RVIF_COMP_HASH) != 0) {
+        flags |= RTE_MBUF_F_RX_RSS_HASH;
+    }
+    if ((entry & RVIF_COMP_VLAN) != 0) {
+        flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+    }
+    if ((entry & (RVIF_COMP_L4_NONE | RVIF_COMP_TSO)) != 0) {
+        flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
+    }
+    fill_in(queue, mbuf, flags, length, static_cast<std::uint32_t>(entry >> 32),
+            static_cast<std::uint16_t>(meta));
+    if ((entry & RVIF_COMP_TSO) != 0) {
+        mbuf->ol_flags |= RTE_MBUF_F_RX_LRO;
+        mbuf->tso_segsz = static_cast<std::uint16_t>(meta >> 16);
+    }
+}
+
+// An entry that is not simply a frame: takes it, and returns the frame if one is complete.
+rte_mbuf *take_entry(RxQueue &queue, RxLane &lane, std::uint64_t entry) noexcept
+{
+    const std::uint32_t at = lane.next;
+    rte_mbuf *mbuf = lane.mbufs[at];
+    if (++lane.next == queue.depth) {
+        lane.next = 0;
+        lane.next_phase ^= RVIF_PHASE;
+    }
+    ++lane.vacant;
+
+    std::uint32_t length = entry & RVIF_COMP_LEN_MASK;
+    if (length == 0 || length > queue.buf_len) [[unlikely]] {
+        ++queue.bad_length;
+        lane.spoilt = true;
+        length = 0;
+    }
     if (lane.head == nullptr) {
+        take_notes(queue, mbuf, entry, lane.meta[at], length);
         lane.head = mbuf;
-        mbuf->pkt_len = 0;
     } else {
+        fill_in(queue, mbuf, 0, length, 0, 0);
         lane.tail->next = mbuf;
         ++lane.head->nb_segs;
+        lane.head->pkt_len += length;
     }
     lane.tail = mbuf;
-    mbuf->data_len = static_cast<std::uint16_t>(length);
-    lane.head->pkt_len += length;
     // An endless chain would keep all buffers: cut it.
     if (lane.head->pkt_len > RVIF_MAX_FRAME && !lane.spoilt) {
         ++queue.bad_length;
         lane.spoilt = true;
     }
-    if (more) {
+    if ((entry & RVIF_COMP_MORE) != 0) {
         if (lane.spoilt) {
             rte_pktmbuf_free(lane.head);
             lane.head = nullptr;
@@ -93,11 +171,12 @@ rte_mbuf *chain(RxQueue &queue, RxLane &lane, rte_mbuf *mbuf, std::uint32_t leng
     }
     rte_mbuf *frame = lane.head;
     lane.head = nullptr;
+    const bool super = (frame->ol_flags & RTE_MBUF_F_RX_LRO) != 0;
     if (lane.spoilt) {
         lane.spoilt = false;
     } else if (!queue.scattered && frame->nb_segs > 1) {
         ++queue.not_scattered;
-    } else if (frame->pkt_len > queue.max_frame) {
+    } else if (frame->pkt_len > queue.max_frame && !super) {
         ++queue.oversize;
     } else {
         return frame;
@@ -109,48 +188,50 @@ rte_mbuf *chain(RxQueue &queue, RxLane &lane, rte_mbuf *mbuf, std::uint32_t leng
 std::uint16_t drain(RxQueue &queue, RxLane &lane, rte_mbuf **pkts, std::uint16_t count) noexcept
 {
     std::uint16_t got = 0;
-    std::uint32_t taken = 0;
     std::uint64_t bytes = 0;
-    while (got < count) {
-        const std::uint32_t entry = load_acquire(lane.comp[lane.next]);
-        if ((entry & RVIF_PHASE) != lane.next_phase) {
-            break;
-        }
-        if (lane.vacant + taken == queue.depth) [[unlikely]] {
-            break; // more filled than was posted: not believed
-        }
-        rte_mbuf *mbuf = lane.mbufs[lane.next];
-        advance(lane.next, lane.next_phase, queue.depth);
-        rte_prefetch0(lane.mbufs[lane.next]);
-        ++taken;
-
-        std::uint32_t length = entry & RVIF_COMP_LEN_MASK;
-        const bool more = (entry & RVIF_COMP_MORE) != 0;
-        mbuf->ol_flags = 0;
-        mbuf->packet_type = RTE_PTYPE_L2_ETHER;
-        if (length == 0 || length > queue.buf_len) [[unlikely]] {
-            ++queue.bad_length;
-            lane.spoilt = true;
-            length = 0;
-        }
-        if (!more && lane.head == nullptr && !lane.spoilt) [[likely]] {
-            mbuf->data_len = static_cast<std::uint16_t>(length);
-            mbuf->pkt_len = length;
-            if (length > queue.max_frame) [[unlikely]] {
-                ++queue.oversize;
-                rte_pktmbuf_free(mbuf);
-                continue;
+    // More filled than was posted is not believed: hence vacant < depth.
+    while (got < count && lane.vacant < queue.depth) {
+        // Whole frames in one buffer each, about which nothing else is said: as far as the wrap.
+        const std::uint32_t phase = lane.next_phase;
+        std::uint32_t n = std::min<std::uint32_t>(queue.depth - lane.next,
+                                                  queue.depth - lane.vacant);
+        n = std::min<std::uint32_t>(n, count - got);
+        const std::uint64_t *const comp = lane.comp + lane.next;
+        rte_mbuf *const *const mbufs = lane.mbufs + lane.next;
+        const std::uint32_t longest = lane.head == nullptr ? queue.plain_length : 0;
+        std::uint32_t i = 0;
+        std::uint64_t entry = 0;
+        for (; i < n; ++i) {
+            entry = load_acquire(comp[i]);
+            // Neither another phase nor a flag leaves so little.
+            const std::uint32_t length = static_cast<std::uint32_t>(entry) ^ phase;
+            if (length - 1 >= longest) {
+                break;
             }
+            rte_mbuf *mbuf = mbufs[i];
+            rte_prefetch0_write(mbufs[i + 2]); // there are two more behind the last
+            fill_in(queue, mbuf, 0, length, 0, 0);
+            pkts[got + i] = mbuf;
             bytes += length;
-            pkts[got++] = mbuf;
+        }
+        got = static_cast<std::uint16_t>(got + i);
+        lane.vacant += i;
+        lane.next += i;
+        if (lane.next == queue.depth) {
+            lane.next = 0;
+            lane.next_phase ^= RVIF_PHASE;
+        }
+        if (i == n) {
             continue;
         }
-        if (rte_mbuf *frame = chain(queue, lane, mbuf, length, more); frame != nullptr) {
+        if ((entry & RVIF_PHASE) != phase) {
+            break;
+        }
+        if (rte_mbuf *frame = take_entry(queue, lane, entry); frame != nullptr) {
             bytes += frame->pkt_len;
             pkts[got++] = frame;
         }
     }
-    lane.vacant += taken;
     if (lane.vacant >= refill_batch) {
         refill(queue, lane);
     }
@@ -163,17 +244,20 @@ std::uint16_t drain(RxQueue &queue, RxLane &lane, rte_mbuf **pkts, std::uint16_t
 
 void rx_look_for_sources(RxQueue &queue)
 {
-    const CallResult result = queue.port->backend->call(RVIF_OP_SOURCES, 0, 0, 0);
-    if (result.status != 0 || (result.value < 0 && result.value >= -RVIF_E_BUSY)) {
+    rvif_sources found;
+    if (!queue.port->sources(queue, found)) {
         return;
     }
     // A source that has gone keeps its place and its buffers: somebody may still be writing into
     // them, and whoever gets that source next goes on where it ended. They come back when the port
     // stops.
-    std::uint64_t fresh = static_cast<std::uint64_t>(result.value) & ~queue.live;
-    queue.live |= fresh;
-    for (; fresh != 0; fresh &= fresh - 1) {
-        queue.order[queue.live_count++] = static_cast<std::uint8_t>(std::countr_zero(fresh));
+    for (std::uint32_t word = 0; word < std::size(found.live); ++word) {
+        std::uint64_t fresh = found.live[word] & ~queue.live[word];
+        queue.live[word] |= fresh;
+        for (; fresh != 0; fresh &= fresh - 1) {
+            const auto source = word * 64 + static_cast<std::uint32_t>(std::countr_zero(fresh));
+            queue.order[queue.live_count++] = &queue.lanes[source];
+        }
     }
 }
 
@@ -182,10 +266,14 @@ std::uint16_t rx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
     RxQueue &queue = *static_cast<RxQueue *>(opaque);
     if (queue.polls-- == 0) [[unlikely]] {
         queue.polls = source_poll_interval;
+        if (queue.stopped) {
+            queue.polls = 0;
+            return 0;
+        }
         rx_look_for_sources(queue);
         // Also brings lanes up to date that found the pool empty.
         for (std::uint32_t i = 0; i < queue.live_count; ++i) {
-            refill(queue, queue.lanes[queue.order[i]]);
+            refill(queue, *queue.order[i]);
         }
     }
     std::uint16_t got = 0;
@@ -194,11 +282,35 @@ std::uint16_t rx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
         if (queue.turn >= queue.live_count) {
             queue.turn = 0;
         }
-        RxLane &lane = queue.lanes[queue.order[queue.turn++]];
-        got = static_cast<std::uint16_t>(
-            got + drain(queue, lane, pkts + got, static_cast<std::uint16_t>(count - got)));
+        RxLane &lane = *queue.order[queue.turn++];
+        if ((static_cast<std::uint32_t>(load_acquire(lane.comp[lane.next])) & RVIF_PHASE) ==
+            lane.next_phase) {
+            got = static_cast<std::uint16_t>(
+                got + drain(queue, lane, pkts + got, static_cast<std::uint16_t>(count - got)));
+        }
     }
     return got;
+}
+
+std::uint32_t rx_filled(const RxQueue &queue, std::uint32_t most) noexcept
+{
+    std::uint32_t filled = 0;
+    for (std::uint32_t l = 0; l < queue.live_count; ++l) {
+        const RxLane &lane = *queue.order[l];
+        std::uint32_t at = lane.next;
+        std::uint32_t phase = lane.next_phase;
+        for (std::uint32_t left = queue.depth - lane.vacant; left > 0 && filled < most; --left) {
+            if ((static_cast<std::uint32_t>(load_acquire(lane.comp[at])) & RVIF_PHASE) != phase) {
+                break;
+            }
+            ++filled;
+            if (++at == queue.depth) {
+                at = 0;
+                phase ^= RVIF_PHASE;
+            }
+        }
+    }
+    return filled;
 }
 
 void rx_reset_lanes(RxQueue &queue)
@@ -209,32 +321,40 @@ void rx_reset_lanes(RxQueue &queue)
         std::byte *at = lane_memory + source * RVIF_LANE_STRIDE(queue.depth);
         queue.lanes[source] = RxLane{
             .posted = reinterpret_cast<std::uint32_t *>(at),
-            .comp = reinterpret_cast<const std::uint32_t *>(at + RVIF_LANE_HALF(queue.depth)),
-            .mbufs = queue.mbufs.get() + std::size_t{source} * queue.depth,
+            .comp = reinterpret_cast<const std::uint64_t *>(at + RVIF_LANE_COMP(queue.depth)),
+            .meta = reinterpret_cast<const std::uint32_t *>(at + RVIF_LANE_META(queue.depth)),
+            .mbufs = queue.mbufs.get() + std::size_t{source} * (queue.depth + lane_slack),
             .vacant = queue.depth,
         };
+        // For the prefetch of drain().
+        for (std::uint32_t i = 0; i < lane_slack; ++i) {
+            queue.lanes[source].mbufs[queue.depth + i] = nullptr;
+        }
     }
-    queue.live = 0;
+    for (std::uint64_t &word : queue.live) {
+        word = 0;
+    }
     queue.live_count = 0;
     queue.turn = 0;
     queue.polls = 0;
-    queue.run = nullptr;
 }
 
 void rx_release_buffers(RxQueue &queue)
 {
     for (RxLane &lane : queue.lanes) {
-        // The queue of posted buffers runs from next to post.
+        // The queue of posted buffers runs from next to post. Filled or not, to the pool they are
+        // as they came.
         for (std::uint32_t held = queue.depth - lane.vacant; held > 0; --held) {
             rte_mempool_put(queue.pool, lane.mbufs[lane.next]);
-            advance(lane.next, lane.next_phase, queue.depth);
+            if (++lane.next == queue.depth) {
+                lane.next = 0;
+            }
         }
         lane.vacant = queue.depth;
         rte_pktmbuf_free(lane.head);
         lane.head = nullptr;
         lane.spoilt = false;
     }
-    queue.live = 0;
     queue.live_count = 0;
 }
 
@@ -253,6 +373,44 @@ void release(const TxQueue &queue, rte_mbuf **pkts, std::uint16_t count, bool al
     }
 }
 
+constexpr std::uint64_t requests = RTE_MBUF_F_TX_VLAN | RTE_MBUF_F_TX_IP_CKSUM |
+                                   RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG;
+// What the switch cannot do.
+constexpr std::uint64_t impossible = RTE_MBUF_F_TX_TUNNEL_MASK | RTE_MBUF_F_TX_OUTER_IP_CKSUM |
+                                     RTE_MBUF_F_TX_OUTER_UDP_CKSUM | RTE_MBUF_F_TX_QINQ |
+                                     RTE_MBUF_F_TX_UDP_SEG | RTE_MBUF_F_TX_MACSEC |
+                                     RTE_MBUF_F_TX_SEC_OFFLOAD;
+// An mbuf without any of these needs nothing but its bytes to be sent.
+constexpr std::uint64_t special = requests | impossible;
+
+bool possible(const rte_mbuf &mbuf) noexcept
+{
+    return (mbuf.ol_flags & impossible) == 0 &&
+           (mbuf.ol_flags & RTE_MBUF_F_TX_L4_MASK) != RTE_MBUF_F_TX_SCTP_CKSUM &&
+           ((mbuf.ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0 || mbuf.tso_segsz >= RVIF_MIN_SEGSZ);
+}
+
+// The requests of an mbuf, in its first descriptor.
+void ask(rvif_tx_desc &desc, const rte_mbuf &mbuf) noexcept
+{
+    std::uint32_t flags = 0;
+    if ((mbuf.ol_flags & RTE_MBUF_F_TX_VLAN) != 0) {
+        flags |= RVIF_TX_VLAN;
+        desc.vlan = mbuf.vlan_tci;
+    }
+    if ((mbuf.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0) {
+        flags |= RVIF_TX_IP_CSUM;
+    }
+    if ((mbuf.ol_flags & RTE_MBUF_F_TX_L4_MASK) != 0) {
+        flags |= RVIF_TX_L4_CSUM;
+    }
+    if ((mbuf.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0) {
+        flags |= RVIF_TX_TSO;
+        desc.segsz = mbuf.tso_segsz;
+    }
+    desc.flags = static_cast<std::uint16_t>(desc.flags | flags);
+}
+
 // A frame with segments outside the regions, or empty ones, or more of them than descriptors:
 // through the bounce memory, as one segment.
 bool describe_bounced(TxQueue &queue, rvif_tx_desc &desc, const rte_mbuf *mbuf,
@@ -267,9 +425,11 @@ bool describe_bounced(TxQueue &queue, rvif_tx_desc &desc, const rte_mbuf *mbuf,
         at += seg->data_len;
         ++queue.bounced;
     }
-    desc.addr = queue.bounce_addr + bounce_used;
-    desc.len = mbuf->pkt_len;
-    desc.flags = 0;
+    desc = {.addr = queue.bounce_addr + bounce_used,
+            .len = static_cast<std::uint16_t>(mbuf->pkt_len),
+            .flags = 0,
+            .vlan = 0,
+            .segsz = 0};
     bounce_used += mbuf->pkt_len;
     return true;
 }
@@ -293,69 +453,122 @@ std::uint32_t describe_slow(TxQueue &queue, std::uint32_t used, const rte_mbuf *
     for (const rte_mbuf *seg = mbuf; seg != nullptr; seg = seg->next) {
         const void *data = rte_pktmbuf_mtod(seg, const void *);
         const AddressMap::Run *run = queue.port->addresses.find(data, seg->data_len, queue.run);
-        if (run == nullptr || seg->data_len == 0) {
-            return describe_bounced(queue, queue.descs[used], mbuf, bounce_used) ? 1 : 0;
+        // A chain longer than any call has room for goes through the bounce memory, too; others
+        // wait.
+        const bool no_room = used + count == RVIF_MAX_BURST;
+        if (no_room && mbuf->nb_segs <= RVIF_MAX_BURST) {
+            return 0;
         }
-        if (used + count == RVIF_MAX_BURST) {
-            // A chain longer than any call has room for goes through the bounce memory, others
-            // wait.
-            return mbuf->nb_segs > RVIF_MAX_BURST &&
-                           describe_bounced(queue, queue.descs[used], mbuf, bounce_used)
-                       ? 1
-                       : 0;
+        if (run == nullptr || seg->data_len == 0 || no_room) {
+            count = describe_bounced(queue, queue.descs[used], mbuf, bounce_used) ? 1 : 0;
+            break;
         }
         queue.run = run;
-        queue.descs[used + count] = {.addr = run->at(reinterpret_cast<std::uintptr_t>(data)),
-                                     .len = seg->data_len,
-                                     .flags = seg->next != nullptr ? RVIF_TX_MORE : 0u};
+        queue.descs[used + count] = {
+            .addr = run->at(reinterpret_cast<std::uintptr_t>(data)),
+            .len = seg->data_len,
+            .flags = static_cast<std::uint16_t>(seg->next != nullptr ? RVIF_TX_MORE : 0u),
+            .vlan = 0,
+            .segsz = 0};
         ++count;
+    }
+    if (count != 0) {
+        ask(queue.descs[used], *mbuf);
     }
     return count;
 }
 
+// Descriptors of frames [0, count) that are each one segment in the run of the last and ask for
+// nothing; returns how many of these come first.
+std::uint16_t describe_plain(TxQueue &queue, rvif_tx_desc *desc, rte_mbuf *const *pkts,
+                             std::uint16_t count, std::uint64_t &bytes) noexcept
+{
+    const AddressMap::Run *run = queue.run;
+    if (run == nullptr) {
+        return 0;
+    }
+    const std::uint64_t length = run->length.load(std::memory_order_relaxed);
+    if (length <= RVIF_MAX_FRAME) {
+        return 0;
+    }
+    const std::uint64_t last = length - RVIF_MAX_FRAME; // beyond it a closer look is needed
+    const std::uintptr_t va = run->va;
+    const rvif_addr_t addr = run->addr;
+    std::uint64_t sum = 0;
+    std::uint16_t i = 0;
+    for (; i < count; ++i) {
+        const rte_mbuf *mbuf = pkts[i];
+        std::uint64_t rearm = 0; // data_off, refcnt, nb_segs, port
+        std::memcpy(&rearm, &mbuf->rearm_data, sizeof(rearm));
+        const std::uint64_t offset =
+            reinterpret_cast<std::uintptr_t>(mbuf->buf_addr) + (rearm & 0xffff) - va;
+        const std::uint64_t len = mbuf->data_len;
+        if (static_cast<std::uint16_t>(rearm >> 32) != 1 || (mbuf->ol_flags & special) != 0 ||
+            len == 0) [[unlikely]] {
+            break;
+        }
+        if (offset >= last && !run->holds(va + offset, len)) [[unlikely]] {
+            break;
+        }
+        const std::uint64_t at = addr + offset;
+        std::memcpy(&desc[i], &at, 8);
+        std::memcpy(&desc[i].len, &len, 8); // and no flags
+        sum += len;
+    }
+    bytes += sum;
+    return i;
+}
+
 } // namespace
+
+std::uint16_t tx_prepare(void *, rte_mbuf **pkts, std::uint16_t count)
+{
+    for (std::uint16_t i = 0; i < count; ++i) {
+        if (!possible(*pkts[i]) || pkts[i]->pkt_len > RVIF_MAX_FRAME) {
+            rte_errno = pkts[i]->pkt_len > RVIF_MAX_FRAME ? EINVAL : ENOTSUP;
+            return i;
+        }
+    }
+    return count;
+}
 
 std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
 {
     TxQueue &queue = *static_cast<TxQueue *>(opaque);
-    const AddressMap &addresses = queue.port->addresses;
+    if (queue.stopped) [[unlikely]] {
+        return 0;
+    }
     std::uint16_t done = 0;
     while (done < count) {
-        // As many frames as one call takes.
-        std::uint32_t used = 0;
+        // As many frames as one call takes. The first `plain` of them have a descriptor each.
         std::uint32_t bounce_used = 0;
-        std::uint16_t frames = 0;
         std::uint64_t bytes = 0;
-        bool all_single = true;
+        std::uint16_t frames = describe_plain(
+            queue, queue.descs, pkts + done,
+            static_cast<std::uint16_t>(std::min<std::uint32_t>(count - done, RVIF_MAX_BURST)),
+            bytes);
+        const std::uint16_t plain = frames;
+        std::uint32_t used = frames;
         bool unsendable = false;
         while (done + frames < count && used < RVIF_MAX_BURST) {
             const rte_mbuf *mbuf = pkts[done + frames];
-            const void *data = rte_pktmbuf_mtod(mbuf, const void *);
-            const AddressMap::Run *run = addresses.find(data, mbuf->data_len, queue.run);
-            if (mbuf->nb_segs == 1 && run != nullptr && mbuf->data_len != 0) [[likely]] {
-                queue.run = run;
-                queue.descs[used] = {.addr = run->at(reinterpret_cast<std::uintptr_t>(data)),
-                                     .len = mbuf->data_len,
-                                     .flags = 0};
-                ++used;
-            } else {
-                if (mbuf->pkt_len == 0 || mbuf->pkt_len > RVIF_MAX_FRAME || !length_agrees(mbuf))
-                    [[unlikely]] {
-                    unsendable = true;
-                    break;
-                }
-                const std::uint32_t descs = describe_slow(queue, used, mbuf, bounce_used);
-                if (descs == 0) {
-                    break;
-                }
-                used += descs;
-                all_single = false; // also for memory that is not the pool's own
+            if (mbuf->pkt_len == 0 || mbuf->pkt_len > RVIF_MAX_FRAME || !length_agrees(mbuf) ||
+                !possible(*mbuf)) [[unlikely]] {
+                unsendable = true;
+                break;
             }
+            const std::uint32_t descs = describe_slow(queue, used, mbuf, bounce_used);
+            if (descs == 0) {
+                break;
+            }
+            used += descs;
             bytes += mbuf->pkt_len;
             queue.ends[frames++] = static_cast<std::uint16_t>(used);
         }
 
         if (used > 0) {
+            // Not plain: chains, and memory that is not the pool's own.
+            const bool all_single = plain == frames;
             const CallResult result = queue.port->backend->call(RVIF_OP_TX, queue.index, used, 0);
             if (result.status == 0 && result.value == static_cast<std::int64_t>(used)) [[likely]] {
                 queue.frames += frames;
@@ -366,7 +579,8 @@ std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
                        result.value < static_cast<std::int64_t>(used)) {
                 // The switch took a part: a bound on the work of one call. Whole frames only.
                 std::uint16_t taken = 0;
-                while (taken < frames && queue.ends[taken] <= result.value) {
+                while (taken < frames &&
+                       (taken < plain ? taken + 1 : queue.ends[taken]) <= result.value) {
                     queue.bytes += pkts[done + taken]->pkt_len;
                     ++taken;
                 }
@@ -392,8 +606,16 @@ std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
         }
         if (unsendable) {
             rte_mbuf *mbuf = pkts[done++];
-            ++(mbuf->pkt_len == 0 ? queue.empty : queue.bad_length);
+            if (mbuf->pkt_len == 0) {
+                ++queue.empty;
+            } else if (!possible(*mbuf)) {
+                ++queue.bad_offload;
+            } else {
+                ++queue.bad_length;
+            }
             rte_pktmbuf_free(mbuf);
+        } else if (frames == 0) {
+            return done;
         }
     }
     return done;

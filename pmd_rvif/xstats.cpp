@@ -41,6 +41,7 @@ constexpr QueueCounter<TxQueue> tx_counters[] = {
     {"tx_bounced_segments", &TxQueue::bounced},
     {"tx_bad_length", &TxQueue::bad_length},
     {"tx_empty", &TxQueue::empty},
+    {"tx_bad_offload", &TxQueue::bad_offload},
     {"tx_call_aborted", &TxQueue::aborted},
     {"tx_call_refused", &TxQueue::refused},
     {"tx_busy_calls", &TxQueue::busy},
@@ -131,7 +132,8 @@ int stats_get(rte_eth_dev *dev, rte_eth_stats *out)
         if (const TxQueue *queue = port.tx[i].get(); queue != nullptr) {
             out->opackets += queue->frames;
             out->obytes += queue->bytes;
-            out->oerrors += queue->aborted + queue->refused + queue->bad_length + queue->empty;
+            out->oerrors += queue->aborted + queue->refused + queue->bad_length + queue->empty +
+                            queue->bad_offload;
             if (i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
                 out->q_opackets[i] = queue->frames;
                 out->q_obytes[i] = queue->bytes;

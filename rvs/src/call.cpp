@@ -31,11 +31,15 @@ std::int64_t Switch::call(PortId self, std::uint64_t op, std::uint64_t a1, std::
     case RVIF_OP_STOP:
         return core.stop(index);
     case RVIF_OP_SOURCES:
-        return core.sources(index);
+        return core.sources(index, a1);
     case RVIF_OP_SET_MAC:
         return core.set_mac(index, a1);
     case RVIF_OP_STATS:
         return core.stats(index, a1);
+    case RVIF_OP_RX_MODE:
+        return core.rx_mode(index, a1);
+    case RVIF_OP_RSS:
+        return core.rss(index, a1);
     default:
         return -RVIF_E_OP;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A port's own control operations. None of them waits for anybody.
 #include "core.hpp"
+#include "frame.hpp"
 
 namespace rvs {
 
@@ -37,7 +38,7 @@ constexpr std::uint64_t bit(std::uint32_t n)
 // One pass over the sources; each is claimed by one exchange or left.
 std::uint32_t claim_source(Core &core, std::uint32_t port, std::uint32_t queue, Owner &claim)
 {
-    for (std::uint32_t s = 0; s < usable_sources; ++s) {
+    for (std::uint32_t s = 0; s < RVIF_MAX_SOURCES; ++s) {
         std::uint64_t word = core.owners[s].load();
         if (Owner{word}.taken())
             continue;
@@ -50,7 +51,7 @@ std::uint32_t claim_source(Core &core, std::uint32_t port, std::uint32_t queue, 
 
 void release_source(Core &core, TxQueue &tx, std::uint32_t source)
 {
-    core.live_sources.fetch_and(~bit(source));
+    core.source_live(source, false);
     tx.source.store(no_source);
     core.owners[source].store(Owner{core.owners[source].load()}.released().word());
 }
@@ -78,6 +79,8 @@ std::int64_t Core::tx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t
     if (!resolve_struct<rvif_tx_setup>(port.regions, address, 8, at))
         return -RVIF_E_ADDR;
     const rvif_tx_setup setup = read_tx_setup(at);
+    if ((setup.flags & ~RVIF_TXQ_FLAGS) != 0 || setup.reserved != 0)
+        return -RVIF_E_ARG;
     struct Descriptors {
         rvif_tx_desc desc[RVIF_MAX_BURST];
     };
@@ -97,6 +100,7 @@ std::int64_t Core::tx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t
         }
     }
     tx.descs.store(setup.descs);
+    tx.flags.store(setup.flags);
     tx.busy.store(0, std::memory_order_release);
     return source == no_source ? -RVIF_E_FULL : static_cast<std::int64_t>(source);
 }
@@ -118,7 +122,8 @@ std::int64_t Core::rx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t
     const rvif_rx_setup setup = read_rx_setup(at);
     if (setup.depth < RVIF_MIN_DEPTH || setup.depth > RVIF_MAX_DEPTH ||
         (setup.depth & (setup.depth - 1)) != 0 || setup.buf_len < min_buf_len ||
-        setup.buf_len > RVIF_COMP_LEN_MASK || setup.reserved != 0) {
+        setup.buf_len > RVIF_COMP_LEN_MASK || (setup.flags & ~RVIF_RXQ_FLAGS) != 0 ||
+        (setup.flags & (RVIF_RXQ_TSO | RVIF_RXQ_L4_NONE)) == RVIF_RXQ_TSO) {
         return -RVIF_E_ARG;
     }
     Address lanes_at = 0;
@@ -142,6 +147,7 @@ std::int64_t Core::rx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t
     rx.buffers = buffers_at;
     rx.depth = setup.depth;
     rx.buf_len = setup.buf_len;
+    rx.flags = setup.flags;
     rx.last_unit = static_cast<std::uint32_t>(last < RVIF_POSTED_MASK ? last : RVIF_POSTED_MASK);
     rx.lanes_index = static_cast<std::uint8_t>(RVIF_ADDR_REGION(setup.lanes));
     rx.buffers_index = static_cast<std::uint8_t>(setup.buf_region);
@@ -190,7 +196,7 @@ std::int64_t Core::start(std::uint32_t self)
     for (const TxQueue &tx : port.tx) {
         const std::uint32_t source = tx.source.load();
         if (source != no_source)
-            live_sources.fetch_or(bit(source));
+            source_live(source, true);
     }
     if (queues != 0)
         live_ports.fetch_or(bit(self));
@@ -224,7 +230,7 @@ std::int64_t Core::stop(std::uint32_t self)
         const std::uint32_t source = tx.source.load();
         if (source == no_source)
             continue;
-        live_sources.fetch_and(~bit(source));
+        source_live(source, false);
         if (tx.busy.exchange(1) != 0) { // another CPU of this port is sending
             busy = true;
             continue;
@@ -245,10 +251,20 @@ std::int64_t Core::set_mac(std::uint32_t self, std::uint64_t mac)
     const ControlFlag control{port.control_busy};
     if (!control.held())
         return -RVIF_E_BUSY;
+    if (port.policy.has(policy::own_macs) != 0 && !port.policy.owns(mac))
+        return -RVIF_E_STATE;
     if (port.pinned_mac.load())
         return mac == port.mac.load() ? 0 : -RVIF_E_STATE;
-    if (!fdb().learn(mac, self, stamp.load()))
+    const std::uint32_t vlan = port.policy.native.load();
+    switch (fdb().learn(fdb_key(mac, vlan), self, stamp.load(), &port.learned,
+                        port.policy.mac_limit.load())) {
+    case Learned::yes:
+        break;
+    case Learned::foreign:
         return -RVIF_E_STATE;
+    case Learned::full:
+        return -RVIF_E_FULL;
+    }
     port.mac.store(mac);
     return 0;
 }
@@ -264,15 +280,69 @@ std::int64_t Core::stats(std::uint32_t self, rvif_addr_t address)
     return 0;
 }
 
-std::int64_t Core::sources(std::uint32_t self) const
+void Core::source_live(std::uint32_t source, bool live)
 {
-    std::uint64_t live = live_sources.load();
+    std::atomic<std::uint64_t> &word = live_sources[source / 64];
+    if (live)
+        word.fetch_or(bit(source % 64));
+    else
+        word.fetch_and(~bit(source % 64));
+}
+
+std::int64_t Core::sources(std::uint32_t self, rvif_addr_t address) const
+{
+    Address at = 0;
+    if (!resolve_struct<rvif_sources>(ports[self].regions, address, 8, at))
+        return -RVIF_E_ADDR;
+    rvif_sources out{};
+    for (std::uint32_t i = 0; i < RVIF_MAX_SOURCES / 64; ++i)
+        out.live[i] = live_sources[i].load();
     for (const TxQueue &tx : ports[self].tx) {
         const std::uint32_t own = tx.source.load();
-        if (own != no_source)
-            live &= ~bit(own);
+        if (own < RVIF_MAX_SOURCES)
+            out.live[own / 64] &= ~bit(own % 64);
     }
-    return static_cast<std::int64_t>(live);
+    out.link = (down_ports.load() & bit(self)) == 0 ? 1 : 0;
+    write_sources(at, out);
+    return 0;
+}
+
+std::int64_t Core::rx_mode(std::uint32_t self, std::uint64_t mode)
+{
+    if ((mode & ~std::uint64_t{RVIF_RX_MODES}) != 0)
+        return -RVIF_E_ARG;
+    const auto set = [&](std::atomic<std::uint64_t> &ports_that, bool want) {
+        if (want)
+            ports_that.fetch_or(bit(self));
+        else
+            ports_that.fetch_and(~bit(self));
+    };
+    set(promisc_ports, (mode & RVIF_RX_MODE_PROMISC) != 0);
+    set(multicast_ports, mode != 0);
+    return 0;
+}
+
+std::int64_t Core::rss(std::uint32_t self, rvif_addr_t address)
+{
+    Port &port = ports[self];
+    const ControlFlag control{port.control_busy};
+    if (!control.held())
+        return -RVIF_E_BUSY;
+    Address at = 0;
+    if (!resolve_struct<rvif_rss>(port.regions, address, 8, at))
+        return -RVIF_E_ADDR;
+    const rvif_rss rss = read_rss(at);
+    if ((rss.types & ~RVIF_RSS_TYPES) != 0 || rss.reserved != 0)
+        return -RVIF_E_ARG;
+    for (const std::uint8_t queue : rss.queue) {
+        if (queue >= RVIF_MAX_QUEUES)
+            return -RVIF_E_QUEUE;
+    }
+    // One by one: a frame on its way goes by the old table or by the new one.
+    for (std::uint32_t i = 0; i < RVIF_RETA_SIZE; ++i)
+        port.rss_queue[i].store(rss.queue[i], std::memory_order_relaxed);
+    port.rss_types.store(rss.types);
+    return 0;
 }
 
 } // namespace rvs

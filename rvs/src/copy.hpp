@@ -22,10 +22,6 @@ struct [[gnu::packed, gnu::may_alias]] Bytes16
 {
     Vector16 value;
 };
-struct Bytes32 {
-    Bytes16 low;
-    Bytes16 high;
-};
 using Bytes8 = Unaligned<std::uint64_t>;
 using Bytes4 = Unaligned<std::uint32_t>;
 using Bytes2 = Unaligned<std::uint16_t>;
@@ -51,26 +47,41 @@ inline void copy_ends(std::uint8_t *dst, const std::uint8_t *src, std::size_t n)
     store(dst + n - sizeof(T), tail);
 }
 
+// 32 bytes at the start of dst, and 32 more at its end; all is loaded before it is stored.
+inline void copy_32_32(std::uint8_t *dst, const std::uint8_t *src, std::size_t end)
+{
+    const auto a = load<Bytes16>(src);
+    const auto b = load<Bytes16>(src + 16);
+    const auto c = load<Bytes16>(src + end);
+    const auto d = load<Bytes16>(src + end + 16);
+    store(dst, a);
+    store(dst + 16, b);
+    store(dst + end, c);
+    store(dst + end + 16, d);
+}
+
 inline void copy_64(std::uint8_t *dst, const std::uint8_t *src)
 {
-    const auto low = load<Bytes32>(src);
-    const auto high = load<Bytes32>(src + 32);
-    store(dst, low);
-    store(dst + 32, high);
+    copy_32_32(dst, src, 32);
 }
 
 } // namespace detail
 
-inline void copy_bytes(std::uint8_t *dst, const std::uint8_t *src, std::size_t n)
+// For any length; large ones take the widest registers that the caller may use.
+void copy_large(std::uint8_t *dst, const std::uint8_t *src, std::size_t n, bool avx2);
+
+// Up to 128 bytes in place: a call would cost more than the copy.
+[[gnu::always_inline]] inline void copy_bytes(std::uint8_t *dst, const std::uint8_t *src,
+                                              std::size_t n, bool avx2 = false)
 {
     using namespace detail;
-    if (n > 64) {
-        std::size_t i = 0;
-        for (; n - i > 64; i += 64)
-            copy_64(dst + i, src + i);
+    if (n - 32 <= 32) { // with wrap: the smallest frames' length
+        copy_32_32(dst, src, n - 32);
+    } else if (n > 128) {
+        copy_large(dst, src, n, avx2);
+    } else if (n > 64) {
+        copy_64(dst, src);
         copy_64(dst + n - 64, src + n - 64);
-    } else if (n > 32) {
-        copy_ends<Bytes32>(dst, src, n);
     } else if (n >= 16) {
         copy_ends<Bytes16>(dst, src, n);
     } else if (n >= 8) {

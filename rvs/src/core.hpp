@@ -17,7 +17,7 @@ namespace rvs {
 class Core final : public Switch {
   public:
     static constexpr std::uint64_t magic_value = 0x3130'5357'5356'52ff; // "RVSWS01"
-    static constexpr std::uint32_t layout_version = 1;
+    static constexpr std::uint32_t layout_version = 2;
 
     std::atomic<std::uint64_t> magic; // stored last by create()
     std::uint32_t version;
@@ -27,11 +27,20 @@ class Core final : public Switch {
     std::uint32_t age_limit;
     std::atomic<std::uint32_t> stamp; // now, 1..fdb_stamps
 
-    // Ports that receive floods, and sources that RVIF_OP_SOURCES tells of. Changed by control
-    // operations only.
-    alignas(64) std::atomic<std::uint64_t> live_ports;
-    std::atomic<std::uint64_t> live_sources;
+    std::uint64_t clock_hz; // of the time-stamp counter; 0: unknown
+
+    // Bitmaps of ports. Changed by control operations and the manager only.
+    alignas(64) std::atomic<std::uint64_t> live_ports; // receive
+    std::atomic<std::uint64_t> promisc_ports;          // want unknown unicast
+    std::atomic<std::uint64_t> multicast_ports;        // want all multicast
+    std::atomic<std::uint64_t> isolated_ports;
+    std::atomic<std::uint64_t> capture_ports; // get copies, and nothing else
+    std::atomic<std::uint64_t> down_ports;    // held down by the manager
     std::atomic<std::uint64_t> open_ports;
+    // Sources that RVIF_OP_SOURCES tells of.
+    alignas(64) std::atomic<std::uint64_t> live_sources[RVIF_MAX_SOURCES / 64];
+
+    std::atomic<std::uint64_t> vlan_ports[vlan_ids]; // members of each VLAN
 
     alignas(64) std::atomic<std::uint64_t> owners[RVIF_MAX_SOURCES]; // class Owner
 
@@ -54,9 +63,12 @@ class Core final : public Switch {
     std::int64_t stop(std::uint32_t self);
     std::int64_t set_mac(std::uint32_t self, std::uint64_t mac);
     std::int64_t stats(std::uint32_t self, rvif_addr_t address);
-    [[nodiscard]] std::int64_t sources(std::uint32_t self) const;
+    std::int64_t sources(std::uint32_t self, rvif_addr_t address) const;
+    std::int64_t rx_mode(std::uint32_t self, std::uint64_t mode);
+    std::int64_t rss(std::uint32_t self, rvif_addr_t address);
 
     // ---- shared by both sides
+    void source_live(std::uint32_t source, bool live);
     void collect(std::uint32_t port, PortStats &out) const;
     void sum_received(std::uint32_t port, std::uint64_t (&out)[2 + receiver_reasons]) const;
 };

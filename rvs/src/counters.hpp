@@ -27,6 +27,10 @@ class Counter {
 inline constexpr std::uint32_t receiver_reasons = RVIF_DROP_RX_BAD_BUFFER + 1;
 static_assert(RVIF_DROP_NO_BUFFER == 0 && receiver_reasons == RVIF_DROP_NO_DESTINATION);
 
+// Behind those come the well-formed frames that went nowhere, and then, from here on, what was not
+// accepted.
+inline constexpr std::uint32_t first_rejected = RVIF_DROP_BAD_SOURCE_MAC;
+
 // What one source did to one receiving port. Written by the source, never reset: a port
 // that opens remembers what it found (Port::received_before).
 struct alignas(64) PairCounters {
@@ -41,6 +45,7 @@ struct TxCounters {
     Counter bytes;
     Counter copies;
     Counter flooded;
+    Counter cuts;
     Counter drops[RVIF_DROP_REASONS]; // the sender's reasons
 };
 

@@ -35,9 +35,14 @@ inline std::uint64_t load64(Address address)
 {
     return __atomic_load_n(reinterpret_cast<const std::uint64_t *>(address), __ATOMIC_ACQUIRE);
 }
-inline void publish32(Address address, std::uint32_t value)
+inline void publish64(Address address, std::uint64_t value)
 {
-    __atomic_store_n(reinterpret_cast<std::uint32_t *>(address), value, __ATOMIC_RELEASE);
+    __atomic_store_n(reinterpret_cast<std::uint64_t *>(address), value, __ATOMIC_RELEASE);
+}
+// Not seen before what is published after it.
+inline void store32(Address address, std::uint32_t value)
+{
+    __atomic_store_n(reinterpret_cast<std::uint32_t *>(address), value, __ATOMIC_RELAXED);
 }
 
 } // namespace guest
@@ -75,18 +80,38 @@ inline bool resolve_struct(const RegionTable &regions, rvif_addr_t a, std::uint6
 
 inline rvif_tx_setup read_tx_setup(Address address)
 {
-    return rvif_tx_setup{guest::load64(address)};
+    const std::uint64_t descs = guest::load64(address);
+    const std::uint64_t flags_reserved = guest::load64(address + 8);
+    return rvif_tx_setup{descs, static_cast<std::uint32_t>(flags_reserved),
+                         static_cast<std::uint32_t>(flags_reserved >> 32)};
 }
 
 inline rvif_rx_setup read_rx_setup(Address address)
 {
     const std::uint64_t lanes = guest::load64(address);
     const std::uint64_t depth_len = guest::load64(address + 8);
-    const std::uint64_t region_reserved = guest::load64(address + 16);
+    const std::uint64_t region_flags = guest::load64(address + 16);
     return rvif_rx_setup{lanes, static_cast<std::uint32_t>(depth_len),
                          static_cast<std::uint32_t>(depth_len >> 32),
-                         static_cast<std::uint32_t>(region_reserved),
-                         static_cast<std::uint32_t>(region_reserved >> 32)};
+                         static_cast<std::uint32_t>(region_flags),
+                         static_cast<std::uint32_t>(region_flags >> 32)};
+}
+
+// 8-aligned.
+inline rvif_rss read_rss(Address address)
+{
+    static_assert(sizeof(rvif_rss) % 8 == 0);
+    std::uint64_t words[sizeof(rvif_rss) / 8];
+    for (std::size_t i = 0; i < sizeof(rvif_rss) / 8; ++i)
+        words[i] = guest::load64(address + 8 * i);
+    rvif_rss rss;
+    __builtin_memcpy(&rss, words, sizeof rss);
+    return rss;
+}
+
+inline void write_sources(Address address, const rvif_sources &sources)
+{
+    copy_bytes(pointer(address), reinterpret_cast<const std::uint8_t *>(&sources), sizeof sources);
 }
 
 inline void write_stats(Address address, const rvif_port_stats &stats)
@@ -96,12 +121,22 @@ inline void write_stats(Address address, const rvif_port_stats &stats)
 
 // ------------------------------------------------------------ transmit descriptors
 
-inline rvif_tx_desc read_tx_desc(Address address)
+// Two words, each loaded once. A plain frame, one segment and nothing asked for, is one whose
+// second word is its length.
+struct TxDesc {
+    std::uint64_t addr;
+    std::uint64_t word; // len, flags, vlan, segsz
+
+    [[nodiscard]] std::uint32_t len() const { return static_cast<std::uint16_t>(word); }
+    [[nodiscard]] std::uint32_t flags() const { return static_cast<std::uint16_t>(word >> 16); }
+    [[nodiscard]] std::uint16_t vlan() const { return static_cast<std::uint16_t>(word >> 32); }
+    [[nodiscard]] std::uint16_t segsz() const { return static_cast<std::uint16_t>(word >> 48); }
+    [[nodiscard]] bool plain() const { return word <= RVIF_MAX_FRAME; }
+};
+
+inline TxDesc read_tx_desc(Address address)
 {
-    const std::uint64_t addr = guest::load64(address);
-    const std::uint64_t len_flags = guest::load64(address + 8);
-    return rvif_tx_desc{addr, static_cast<std::uint32_t>(len_flags),
-                        static_cast<std::uint32_t>(len_flags >> 32)};
+    return TxDesc{guest::load64(address), guest::load64(address + 8)};
 }
 
 struct Segment {
@@ -111,18 +146,18 @@ struct Segment {
 
 inline constexpr std::uint32_t no_drop = RVIF_DROP_REASONS;
 
-// Returns no_drop and the segment, or why the descriptor is rejected.
-inline std::uint32_t check_tx_desc(const rvif_tx_desc &desc, const RegionTable &regions,
+// Returns no_drop and the segment, or why the descriptor is rejected. Only the first of a chain
+// may ask for something.
+inline std::uint32_t check_tx_desc(const TxDesc &desc, bool first, const RegionTable &regions,
                                    Segment &segment)
 {
-    if ((desc.flags & ~RVIF_TX_MORE) != 0)
+    const std::uint32_t known = first ? RVIF_TX_FLAGS : RVIF_TX_MORE;
+    if ((desc.flags() & ~known) != 0)
         return RVIF_DROP_BAD_FLAGS;
-    if (desc.len == 0)
+    if (desc.len() == 0)
         return RVIF_DROP_ZERO_LENGTH;
-    if (desc.len > RVIF_MAX_FRAME)
-        return RVIF_DROP_TX_TOO_BIG;
     Address address = 0;
-    switch (resolve(regions, desc.addr, desc.len, address)) {
+    switch (resolve(regions, desc.addr, desc.len(), address)) {
     case Resolved::bad_region:
         return RVIF_DROP_BAD_REGION;
     case Resolved::bad_range:
@@ -130,59 +165,8 @@ inline std::uint32_t check_tx_desc(const rvif_tx_desc &desc, const RegionTable &
     case Resolved::ok:
         break;
     }
-    segment = Segment{pointer(address), desc.len};
+    segment = Segment{pointer(address), desc.len()};
     return no_drop;
-}
-
-// -------------------------------------------------------------------- headers
-
-inline constexpr std::uint64_t mac_mask = 0x0000ffffffffffff;
-inline constexpr std::uint64_t mac_group_bit = 1; // of the first byte
-
-// The first bytes of a frame, loaded once. What is forwarded is this copy, so a sender cannot
-// change a header between its check and its delivery.
-struct Header {
-    static constexpr std::uint32_t size = 16;
-    static constexpr std::uint32_t ethernet = 14;
-
-    std::uint64_t low;  // bytes 0..7
-    std::uint64_t high; // bytes 8..15
-
-    [[nodiscard]] std::uint64_t destination() const { return low & mac_mask; }
-    [[nodiscard]] std::uint64_t source() const { return low >> 48 | (high & 0xffffffff) << 16; }
-    [[nodiscard]] bool same_addresses(const Header &other) const
-    {
-        return ((low ^ other.low) | ((high ^ other.high) & 0xffffffff)) == 0;
-    }
-};
-
-// From one segment of at least Header::size bytes.
-inline Header read_header(const std::uint8_t *data)
-{
-    const auto load = [](const std::uint8_t *p) {
-        return reinterpret_cast<const volatile detail::Bytes8 *>(p)->value;
-    };
-    return Header{load(data), load(data + 8)};
-}
-
-// From the start of a chain, as many of Header::size bytes as it has, and moves the chain's
-// start behind them. Returns how many those were.
-inline std::uint32_t take_header(Segment *&segment, std::uint32_t &count, Header &header)
-{
-    header = Header{0, 0};
-    auto *bytes = reinterpret_cast<std::uint8_t *>(&header);
-    std::uint32_t have = 0;
-    while (have < Header::size && count != 0) {
-        if (segment->len == 0) {
-            ++segment;
-            --count;
-            continue;
-        }
-        bytes[have++] = *static_cast<const volatile std::uint8_t *>(segment->data);
-        ++segment->data;
-        --segment->len;
-    }
-    return have;
 }
 
 } // namespace rvs

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fdb.hpp"
 
-#include "descriptor.hpp"
+#include "frame.hpp"
 
 namespace rvs {
 
@@ -9,17 +9,19 @@ namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed; // an entry is one word and guards nothing
 
-constexpr std::uint64_t entry(std::uint64_t mac, std::uint32_t port, std::uint32_t stamp)
+constexpr std::uint64_t tag_mask = (std::uint64_t{1} << fdb_tag_bits) - 1;
+
+constexpr std::uint64_t entry(std::uint64_t tag, std::uint32_t port, std::uint32_t stamp)
 {
-    return std::uint64_t{stamp} << 56 | std::uint64_t{port} << 48 | mac;
+    return std::uint64_t{stamp} << 56 | std::uint64_t{port} << 50 | tag;
 }
-constexpr std::uint64_t mac_of(std::uint64_t word)
+constexpr std::uint64_t tag_of(std::uint64_t word)
 {
-    return word & mac_mask;
+    return word & tag_mask;
 }
 constexpr std::uint32_t port_of(std::uint64_t word)
 {
-    return static_cast<std::uint32_t>(word >> 48) & (RVIF_MAX_PORTS - 1);
+    return static_cast<std::uint32_t>(word >> 50) & (RVIF_MAX_PORTS - 1);
 }
 constexpr std::uint32_t stamp_of(std::uint64_t word)
 {
@@ -42,23 +44,42 @@ bool replace(std::atomic<std::uint64_t> &way, std::uint64_t from, std::uint64_t 
     return way.compare_exchange_strong(from, to, relaxed);
 }
 
+// Of an odd number modulo 2^60; each step doubles the bits that are right.
+constexpr std::uint64_t inverse(std::uint64_t odd)
+{
+    std::uint64_t x = odd;
+    for (int i = 0; i < 6; ++i)
+        x *= 2 - odd * x;
+    return x;
+}
+
 } // namespace
 
-std::uint32_t Fdb::lookup(std::uint64_t mac) const
+std::uint64_t Fdb::unmix(std::uint64_t k) const
 {
-    const FdbBucket &b = bucket(mac);
-    for (const auto &way : b.way) {
+    k ^= k >> 30;
+    k = (k * inverse(b)) & key_mask;
+    k ^= k >> 30;
+    k = (k * inverse(a)) & key_mask;
+    return k ^ seed_;
+}
+
+std::uint32_t Fdb::lookup(std::uint64_t key) const
+{
+    const Place at = place(key);
+    for (const auto &way : at.bucket.way) {
         const std::uint64_t word = way.load(relaxed);
-        if (word != 0 && mac_of(word) == mac)
+        if (tag_of(word) == at.tag && word != 0)
             return port_of(word);
     }
     return nowhere;
 }
 
-bool Fdb::learn(std::uint64_t mac, std::uint32_t port, std::uint32_t stamp)
+Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp,
+                   std::atomic<std::uint32_t> *learned, std::uint32_t limit)
 {
-    FdbBucket &b = bucket(mac);
-    const std::uint64_t want = entry(mac, port, stamp);
+    const Place at = place(key);
+    const std::uint64_t want = entry(at.tag, port, stamp);
 
     std::atomic<std::uint64_t> *found = nullptr;
     std::atomic<std::uint64_t> *room = nullptr;
@@ -66,16 +87,16 @@ bool Fdb::learn(std::uint64_t mac, std::uint32_t port, std::uint32_t stamp)
     std::uint64_t found_word = 0;
     std::uint64_t own_oldest_word = 0;
     std::uint32_t own = 0;
-    for (auto &way : b.way) {
+    for (auto &way : at.bucket.way) {
         const std::uint64_t word = way.load(relaxed);
         if (word == want)
-            return true;
+            return Learned::yes;
         if (word == 0) {
             if (room == nullptr)
                 room = &way;
-        } else if (mac_of(word) == mac) {
+        } else if (tag_of(word) == at.tag) {
             if (is_static(word))
-                return port_of(word) == port;
+                return port_of(word) == port ? Learned::yes : Learned::foreign;
             if (found == nullptr) {
                 found = &way;
                 found_word = word;
@@ -88,19 +109,28 @@ bool Fdb::learn(std::uint64_t mac, std::uint32_t port, std::uint32_t stamp)
             }
         }
     }
+    if (found != nullptr && port_of(found_word) == port) {
+        replace(*found, found_word, want); // newer
+        return Learned::yes;
+    }
+    if (limit != 0 && learned->load(relaxed) >= limit)
+        return Learned::full;
+    bool more = false;
     if (found != nullptr)
-        replace(*found, found_word, want); // newer, or it moved here
+        more = replace(*found, found_word, want); // it moved here
     else if (own >= fdb_ways_per_port)
         replace(*own_oldest, own_oldest_word, want);
     else if (room != nullptr)
-        replace(*room, 0, want);
-    return true;
+        more = replace(*room, 0, want);
+    if (more)
+        learned->fetch_add(1, relaxed);
+    return Learned::yes;
 }
 
-Error Fdb::set_static(std::uint64_t mac, std::uint32_t port)
+Error Fdb::set_static(std::uint64_t key, std::uint32_t port)
 {
-    FdbBucket &b = bucket(mac);
-    const std::uint64_t want = entry(mac, port, fdb_static);
+    const Place at = place(key);
+    const std::uint64_t want = entry(at.tag, port, fdb_static);
 
     // Learners may change a way between our load and our exchange: then look again. They cannot
     // keep us here: each change is one frame of a guest, and any of eight ways will do.
@@ -108,13 +138,13 @@ Error Fdb::set_static(std::uint64_t mac, std::uint32_t port)
     for (int attempt = 0; attempt < 64 && placed == nullptr; ++attempt) {
         std::atomic<std::uint64_t> *choice = nullptr;
         std::uint64_t choice_word = 0;
-        for (auto &way : b.way) {
+        for (auto &way : at.bucket.way) {
             const std::uint64_t word = way.load(relaxed);
-            const bool match = word != 0 && mac_of(word) == mac;
+            const bool match = word != 0 && tag_of(word) == at.tag;
             if (match && is_static(word))
                 return port_of(word) == port ? Error::none : Error::state;
             if (match || (!is_static(word) && (choice == nullptr || word == 0) &&
-                          (choice == nullptr || mac_of(choice_word) != mac))) {
+                          (choice == nullptr || tag_of(choice_word) != at.tag))) {
                 choice = &way;
                 choice_word = word;
             }
@@ -126,9 +156,9 @@ Error Fdb::set_static(std::uint64_t mac, std::uint32_t port)
     }
     if (placed == nullptr)
         return Error::full;
-    for (auto &way : b.way) { // one that was learned meanwhile, elsewhere in the bucket
+    for (auto &way : at.bucket.way) { // one that was learned meanwhile, elsewhere in the bucket
         const std::uint64_t word = way.load(relaxed);
-        if (&way != placed && word != 0 && mac_of(word) == mac)
+        if (&way != placed && word != 0 && tag_of(word) == at.tag)
             replace(way, word, 0);
     }
     return Error::none;
@@ -145,13 +175,18 @@ void Fdb::forget_port(std::uint32_t port)
     }
 }
 
-void Fdb::age(std::uint32_t now, std::uint32_t limit)
+void Fdb::age(std::uint32_t now, std::uint32_t limit, std::uint32_t (&learned)[RVIF_MAX_PORTS])
 {
+    for (std::uint32_t &n : learned)
+        n = 0;
     for (std::uint64_t i = 0; i <= mask_; ++i) {
         for (auto &way : buckets_[i].way) {
             const std::uint64_t word = way.load(relaxed);
-            if (word != 0 && !is_static(word) && age_of(word, now) > limit)
-                replace(way, word, 0); // lost: it was seen again
+            if (word == 0 || is_static(word))
+                continue;
+            // A lost exchange: it was seen again.
+            if (age_of(word, now) <= limit || !replace(way, word, 0))
+                ++learned[port_of(word)];
         }
     }
 }
@@ -164,7 +199,9 @@ std::size_t Fdb::read(std::size_t &cursor, std::uint32_t now, FdbEntry *out, std
         const std::uint64_t word = buckets_[cursor / fdb_ways].way[cursor % fdb_ways].load(relaxed);
         if (word == 0)
             continue;
-        out[n++] = FdbEntry{mac_of(word), PortId{port_of(word)}, is_static(word),
+        const std::uint64_t key = key_of(cursor / fdb_ways, word);
+        out[n++] = FdbEntry{key & mac_mask, static_cast<std::uint32_t>(key >> 48),
+                            PortId{port_of(word)}, is_static(word),
                             is_static(word) ? 0 : age_of(word, now)};
     }
     return n;

@@ -4,125 +4,30 @@
 //
 //   descriptor(s) -> Frame (checked, header in our hands) -> Decision -> OpenLane(s) -> publish
 //
-// A decision holds for a run of frames with the same two addresses: one look at the MAC table,
-// one at the receiver's queue, for the run.
+// A decision holds for a run of frames with the same addresses: one look at the MAC table, one at
+// the receiver's queue, for the run. Frames that nobody asks anything of, of one segment and one
+// buffer, to one lane, go through fast(), which keeps all it needs in registers; all others, and
+// the first of each run, through one().
 #include "core.hpp"
+#include "flow.hpp"
+#include "offload.hpp"
+#include "open_lanes.hpp"
 
 namespace rvs {
 
-// Frames of several segments, or too long for one buffer.
-std::uint32_t OpenLane::put_chain(Frame frame)
-{
-    // All buffers must be there before a byte is written. Each entry is read once.
-    std::uint32_t units[lane_batch];
-    std::uint32_t need = 0;
-    for (std::uint32_t room = 0; room < frame.total; room += lane->buf_len) {
-        if (need == lane_batch)
-            return RVIF_DROP_RX_TOO_BIG;
-        const std::uint32_t posted = guest::load32(lane->posted_entry(pos + need));
-        if ((posted & RVIF_PHASE) != lane->phase(pos + need))
-            return RVIF_DROP_NO_BUFFER;
-        units[need] = posted & RVIF_POSTED_MASK;
-        if (units[need] > lane->last_unit)
-            return RVIF_DROP_RX_BAD_BUFFER;
-        ++need;
-    }
-    if (held + need > lane_batch)
-        publish();
-
-    std::uint32_t buffer = 0;
-    std::uint32_t used = 0; // bytes of that buffer
-    const auto put = [&](const std::uint8_t *data, std::uint32_t len) {
-        while (len != 0) {
-            if (used == lane->buf_len) {
-                ++buffer;
-                used = 0;
-            }
-            const std::uint32_t room = lane->buf_len - used;
-            const std::uint32_t n = len < room ? len : room;
-            // buffer < need: room for all of the frame was counted above.
-            // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
-            copy_bytes(pointer(lane->buffer(units[buffer])) + used, data, n);
-            used += n;
-            data += n;
-            len -= n;
-        }
-    };
-    put(reinterpret_cast<const std::uint8_t *>(&frame.header), frame.header_len);
-    for (std::uint32_t i = 0; i < frame.count; ++i)
-        put(frame.rest[i].data, frame.rest[i].len);
-
-    for (std::uint32_t i = 0; i + 1 < need; ++i)
-        values[held++] = lane->phase(pos + i) | RVIF_COMP_MORE | lane->buf_len;
-    values[held++] = lane->phase(pos + need - 1) | used;
-    pos += need;
-    return no_drop;
-}
-
 namespace {
-
-// The lanes that a call is filling. Few slots, found by the port's low bits: two ports that
-// share one take turns, which costs a publish each time but is right.
-class OpenLanes {
-  public:
-    OpenLanes(Core &core, std::uint32_t source, std::uint64_t generation, std::uint32_t tx_queue)
-        : core_{core}, source_{source}, generation_{generation}, tx_queue_{tx_queue}
-    {
-    }
-
-    // Null: nobody can receive there; counted.
-    OpenLane *to(std::uint32_t port)
-    {
-        const std::uint32_t s = port % slots;
-        OpenLane &slot = slots_[s];
-        if ((used_ >> s & 1) != 0) {
-            if (slot.port == port)
-                return &slot;
-            slot.end();
-            used_ &= ~(1u << s);
-        }
-        PairCounters &pair = core_.pairs[source_][port];
-        Port &receiver = core_.ports[port];
-        const std::uint32_t queue = receiver.rx_queue_for(tx_queue_);
-        if (queue >= RVIF_MAX_QUEUES ||
-            !core_.lanes[source_][port][queue].ready(receiver.rx[queue], source_, generation_)) {
-            return nullptr;
-        }
-        slot.begin(core_.lanes[source_][port][queue], pair, port);
-        used_ |= 1u << s;
-        return &slot;
-    }
-
-    void not_ready(std::uint32_t port)
-    {
-        core_.pairs[source_][port].drops[RVIF_DROP_NOT_READY].add(1);
-    }
-
-    void end()
-    {
-        for (; used_ != 0; used_ &= used_ - 1)
-            slots_[__builtin_ctz(used_)].end();
-    }
-
-  private:
-    static constexpr std::uint32_t slots = 8;
-
-    Core &core_;
-    std::uint32_t source_;
-    std::uint64_t generation_;
-    std::uint32_t tx_queue_;
-    std::uint32_t used_ = 0; // bitmap
-    OpenLane slots_[slots];
-};
 
 // What to do with the frames of a run.
 struct Decision {
-    enum class Kind : std::uint8_t { none, deliver, not_ready, flood, drop };
+    enum class Kind : std::uint8_t { none, unicast, flood, drop };
 
     Kind kind = Kind::none;
+    bool fast = false;              // unicast, to `lane`, as they are
     std::uint32_t reason = no_drop; // drop
-    std::uint32_t port = 0;         // deliver, not_ready
-    OpenLane *lane = nullptr;       // deliver
+    std::uint32_t vlan = 0;
+    std::uint32_t port = 0;         // unicast
+    std::uint64_t ports = 0;        // flood: to these
+    OpenLane *lane = nullptr;       // fast
 };
 
 // Counts of one call, added to the queue's counters at its end.
@@ -131,34 +36,50 @@ struct Tally {
     std::uint64_t bytes = 0;
     std::uint64_t copies = 0;
     std::uint64_t flooded = 0;
+    std::uint64_t cuts = 0;
 };
 
 // A call stops after the frame with which it has copied this much, so that a flood of jumbo
 // frames to all ports takes one call no longer than a frame of it.
 constexpr std::uint64_t call_bytes = 4 << 20;
 
+constexpr std::uint64_t bit(std::uint32_t n)
+{
+    return std::uint64_t{1} << n;
+}
+
 class Transmission {
   public:
     Transmission(Core &core, std::uint32_t self, std::uint32_t queue, std::uint32_t source,
-                 std::uint64_t generation)
+                 std::uint64_t generation, bool avx2)
         : core_{core}, port_{core.ports[self]}, counters_{core.ports[self].tx[queue].counters},
-          self_{self}, stamp_{core.stamp.load(std::memory_order_relaxed)},
-          flood_{core.live_ports.load(std::memory_order_acquire) & ~(std::uint64_t{1} << self)},
-          lanes_{core, source, generation, queue}
+          self_{self}, policy_{port_.policy.has(~0u)},
+          stamp_{core.stamp.load(std::memory_order_relaxed)}, avx2_{avx2},
+          exact_{(policy_ & policy::vlan) != 0}, lanes_{core, source, generation, queue}
     {
     }
 
     std::uint32_t run(Address descs, std::uint32_t count)
     {
         std::uint32_t i = 0;
+        std::uint32_t looked_at = ~0u;
         while (i < count && copied_ < call_bytes) {
-            const rvif_tx_desc desc = read_tx_desc(descs + sizeof(rvif_tx_desc) * i);
-            if (desc.flags == 0) [[likely]] {
-                ++i;
-                single(desc);
-            } else {
-                i = chain(desc, descs, i, count);
+            if (decision_.fast) {
+                const std::uint32_t next =
+                    exact_ ? fast<true>(descs, i, count) : fast<false>(descs, i, count);
+                if (next != i) {
+                    i = next;
+                    continue;
+                }
             }
+            // Once for each: its sender may be changing it all the time.
+            if ((decision_.fast || decision_.kind == Decision::Kind::none) && looked_at != i) {
+                looked_at = i;
+                look_at(descs + sizeof(rvif_tx_desc) * i);
+                if (decision_.fast)
+                    continue;
+            }
+            i = one(descs, i, count);
         }
         lanes_.end();
         if (tally_.frames != 0) {
@@ -167,6 +88,8 @@ class Transmission {
             counters_.copies.add(tally_.copies);
             if (tally_.flooded != 0)
                 counters_.flooded.add(tally_.flooded);
+            if (tally_.cuts != 0)
+                counters_.cuts.add(tally_.cuts);
         }
         return i;
     }
@@ -174,45 +97,163 @@ class Transmission {
   private:
     void drop(std::uint32_t reason) { counters_.drops[reason].add(1); }
 
-    [[gnu::always_inline]] void single(const rvif_tx_desc &desc)
+    // ------------------------------------------------------------------ the common case
+
+    // Decides for a frame, if fast() may be able to take it from there; fast() reads and checks all
+    // of it again.
+    void look_at(Address desc)
     {
-        Segment segment;
-        const std::uint32_t reason = check_tx_desc(desc, port_.regions, segment);
-        if (reason != no_drop) [[unlikely]]
-            return drop(reason);
-        Frame frame;
-        if (segment.len > Header::size) [[likely]] {
-            frame.header = read_header(segment.data);
-            frame.header_len = Header::size;
-            frame.total = segment.len;
-            segment.data += Header::size;
-            segment.len -= Header::size;
-            frame.count = 1;
-            frame.rest = &segment;
-            forward(frame);
-        } else {
-            gather(&segment, 1, segment.len);
+        const TxDesc d = read_tx_desc(desc);
+        Address at = 0;
+        if (!d.plain() || d.len() <= Header::size ||
+            resolve(port_.regions, d.addr, d.len(), at) != Resolved::ok)
+            return;
+        remember_region(d.addr);
+        last_ = read_header(pointer(at));
+        tagged_ = false;
+        decision_ = decide(last_, d.len(), 0, 0);
+    }
+
+    // fast() has met other addresses. True: these frames, too, go to decision_'s lane as they are.
+    // False: nothing is said.
+    [[gnu::noinline]] bool same_lane(const Header &header) const
+    {
+        const std::uint64_t destination = header.destination();
+        return policy_ == 0 && fdb_key(header.source(), 0) == learned_ && !receiver_knows_vlans_ &&
+               (destination & mac_group_bit) == 0 &&
+               core_.fdb().lookup(fdb_key(destination, 0)) == decision_.port;
+    }
+
+    // Frames from i on, as long as they go to decision_'s lane: returns the first that does not, or
+    // for which there is no buffer. Exact: the two bytes behind the addresses and the next two count,
+    // too, since a tag may be there.
+    template <bool Exact>
+    std::uint32_t fast(Address descs, std::uint32_t i, std::uint32_t count)
+    {
+        OpenLane &open = *decision_.lane;
+        const Lane &lane = *open.lane;
+        // A frame that begins in the last `longest` bytes of the region is checked by one().
+        constexpr std::uint32_t shortest = Header::size + 1;
+        const std::uint64_t longest =
+            lane.buf_len < RVIF_MAX_FRAME ? lane.buf_len : RVIF_MAX_FRAME;
+        if (region_len_ < longest)
+            return i;
+        const std::uint64_t last_start = region_len_ - longest;
+        const std::uint64_t longest_word = longest - shortest;
+        const std::uint64_t tag = region_tag_;
+        const std::uint64_t base = region_base_;
+        std::uint64_t low = last_.low;
+        std::uint64_t high = last_.high;
+        const std::uint32_t last_unit = lane.last_unit;
+        const Address buffers = lane.buffers;
+        const std::uint32_t mask = lane.depth - 1;
+        const bool avx2 = avx2_;
+
+        while (i < count && copied_ < call_bytes) {
+            if (open.held == lane_batch)
+                open.publish();
+            const std::uint32_t pos = open.pos;
+            const std::uint32_t ahead = pos + OpenLane::prefetch_ahead;
+            // So far no index wraps, and there is room in `values`.
+            std::uint32_t n = lane.depth - (pos & mask);
+            n = n < lane.depth - (ahead & mask) ? n : lane.depth - (ahead & mask);
+            n = n < lane_batch - open.held ? n : lane_batch - open.held;
+            n = n < count - i ? n : count - i;
+            const std::uint32_t phase = lane.phase(pos);
+            const std::uint32_t phase_ahead = lane.phase(ahead);
+            const Address entry = lane.posted_entry(pos);
+            const Address entry_ahead = lane.posted_entry(ahead);
+            std::uint64_t *const values = open.values + open.held;
+            Address desc = descs + sizeof(rvif_tx_desc) * i;
+            std::uint64_t bytes = 0;
+            std::uint64_t k = 0;
+            for (; k != n; ++k, desc += sizeof(rvif_tx_desc)) {
+                const TxDesc d = read_tx_desc(desc);
+                if (d.word - shortest > longest_word) // asks for something, or has another size
+                    break;
+                const std::uint64_t offset = d.addr - tag;
+                if (offset > last_start) // another region, too
+                    break;
+                const std::uint8_t *from = pointer(base + offset);
+                const Header header = read_header(from);
+                if (header.low != low || (Exact ? header.high != high
+                                                : static_cast<std::uint32_t>(header.high) !=
+                                                      static_cast<std::uint32_t>(high)))
+                    [[unlikely]] {
+                    if (!same_lane(header))
+                        break;
+                    last_ = header;
+                    low = header.low;
+                    high = header.high;
+                }
+                // Not posted: the phase bit stays, and no unit is so large.
+                const std::uint32_t unit = guest::load32(entry + 4 * k) ^ phase;
+                if (unit > last_unit) [[unlikely]]
+                    break;
+                std::uint8_t *to = pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT);
+                prefetch(entry_ahead + 4 * k, phase_ahead, last_unit, buffers, d.word);
+                detail::store(to, detail::Bytes8{header.low});
+                detail::store(to + 8, detail::Bytes8{header.high});
+                copy_bytes(to + Header::size, from + Header::size, d.word - Header::size, avx2);
+                values[k] = d.word | phase;
+                bytes += d.word;
+            }
+            const auto done = static_cast<std::uint32_t>(k);
+            open.pos = pos + done;
+            open.held += done;
+            open.frames += done;
+            open.bytes += bytes;
+            tally_.frames += done;
+            tally_.copies += done;
+            tally_.bytes += bytes;
+            copied_ += bytes;
+            i += done;
+            if (done != n)
+                break;
+        }
+        return i;
+    }
+
+    // Asks for the lines of a buffer that will be filled soon. A hint; it stays inside the region as
+    // a fill would.
+    [[gnu::always_inline]] static void prefetch(Address entry, std::uint32_t phase,
+                                                std::uint32_t last_unit, Address buffers,
+                                                std::uint64_t len)
+    {
+        const std::uint32_t unit = guest::load32(entry) ^ phase;
+        if (unit > last_unit)
+            return;
+        const std::uint8_t *line = pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT);
+        asm volatile("prefetchw %0" : : "m"(*line));
+        if (len > 64) {
+            const std::uint64_t lines = (len + 63) / 64;
+            const std::uint64_t most =
+                lines < OpenLane::prefetch_lines ? lines : OpenLane::prefetch_lines;
+            for (std::uint64_t l = 1; l < most; ++l)
+                asm volatile("prefetchw %0" : : "m"(line[l * 64]));
         }
     }
 
-    // Reads the chain that starts with desc, which is descriptor i, to its end, good or bad.
-    // Returns the index behind it.
-    [[gnu::noinline]] std::uint32_t chain(rvif_tx_desc desc, Address descs, std::uint32_t i,
-                                          std::uint32_t count)
+    // ---------------------------------------------------------------------- any frame
+
+    // The frame whose first descriptor is i. Returns the index behind its last.
+    [[gnu::noinline]] std::uint32_t one(Address descs, std::uint32_t i, std::uint32_t count)
     {
+        TxDesc desc = read_tx_desc(descs + sizeof(rvif_tx_desc) * i);
+        const TxDesc first = desc;
         std::uint32_t segments = 0;
         std::uint32_t total = 0; // at most RVIF_MAX_BURST * RVIF_MAX_FRAME
         std::uint32_t reason = no_drop;
-        for (;;) {
+        Segment *const chain = segments_ + 1;
+        // To the end of the chain, good or bad.
+        for (bool head = true;; head = false) {
             if (reason == no_drop) {
-                reason = check_tx_desc(desc, port_.regions, segments_[segments]);
-                if (reason == no_drop) {
-                    total += segments_[segments].len;
-                    ++segments;
-                }
+                reason = check_tx_desc(desc, head, port_.regions, chain[segments]);
+                if (reason == no_drop)
+                    total += chain[segments++].len;
             }
             ++i;
-            if ((desc.flags & RVIF_TX_MORE) == 0)
+            if ((desc.flags() & RVIF_TX_MORE) == 0)
                 break;
             if (i == count) {
                 if (reason == no_drop)
@@ -223,114 +264,318 @@ class Transmission {
         }
         if (reason == no_drop && total > RVIF_MAX_FRAME)
             reason = RVIF_DROP_TX_TOO_BIG;
-        if (reason == no_drop)
-            gather(segments_, segments, total);
-        else
+        if (reason == no_drop && total < Header::ethernet)
+            reason = RVIF_DROP_SHORT;
+        if (reason != no_drop) {
             drop(reason);
+            return i;
+        }
+        remember_region(first.addr);
+
+        Frame frame;
+        frame.total = total;
+        frame.flags = static_cast<std::uint16_t>(first.flags() & ~RVIF_TX_MORE);
+        frame.vlan = first.vlan();
+        frame.segsz = first.segsz();
+        Segment *rest = chain;
+        const std::uint32_t header_len = take_header(rest, segments, frame.header);
+        // The slot in front of what is left of the chain is free.
+        frame.segment = rest - 1;
+        frame.count = segments + 1;
+        frame.segment[0] =
+            Segment{reinterpret_cast<const std::uint8_t *>(&frame.header), header_len};
+        forward(frame);
         return i;
     }
 
-    // The header may be split over any number of segments.
-    [[gnu::noinline]] void gather(Segment *segments, std::uint32_t count, std::uint32_t total)
+    // For fast(): where the last frame came from.
+    void remember_region(rvif_addr_t address)
     {
-        if (total < Header::ethernet)
-            return drop(RVIF_DROP_SHORT);
-        Frame frame;
-        frame.total = total;
-        frame.header_len = take_header(segments, count, frame.header);
-        frame.rest = segments;
-        frame.count = count;
-        forward(frame);
+        const auto index = static_cast<std::uint32_t>(RVIF_ADDR_REGION(address));
+        const Region region = port_.regions.get(index);
+        region_tag_ = RVIF_ADDR(std::uint64_t{index}, 0);
+        region_base_ = region.base();
+        region_len_ = region.valid() ? region.len() : 0;
     }
 
-    [[gnu::always_inline]] void forward(const Frame &frame)
+    void forward(const Frame &frame)
     {
-        if (decision_.kind == Decision::Kind::none || !frame.header.same_addresses(last_))
-            [[unlikely]] {
+        if ((frame.flags & Offload::requests) != 0 && !offload_.take(frame))
+            return drop(RVIF_DROP_BAD_OFFLOAD);
+        // A tag that is asked for decides as one that is there; it is no part of `last_`.
+        const bool tagged = (frame.flags & RVIF_TX_VLAN) != 0;
+        if (decision_.kind == Decision::Kind::none || tagged || tagged_ || !same(frame.header)) {
             last_ = frame.header;
-            decision_ = decide(frame.header);
+            tagged_ = tagged;
+            decision_ = decide(frame.header, frame.total, frame.flags, frame.vlan);
+        }
+        if ((policy_ & policy::each_frame) != 0) {
+            if ((policy_ & (policy::link_down | policy::mute)) != 0)
+                return drop(RVIF_DROP_LINK_DOWN);
+            const bool rejected =
+                decision_.kind == Decision::Kind::drop && decision_.reason >= first_rejected;
+            if ((policy_ & policy::rate) != 0 && !rejected &&
+                !port_.policy.rate.take(frame.total, __builtin_ia32_rdtsc()))
+                return drop(RVIF_DROP_RATE);
         }
         switch_on(frame);
     }
 
-    [[gnu::always_inline]] void switch_on(const Frame &frame)
+    [[nodiscard]] bool same(const Header &header) const
     {
-        using Kind = Decision::Kind;
-        if (decision_.kind == Kind::deliver) [[likely]] {
-            ++tally_.frames;
-            ++tally_.copies;
-            copied_ += frame.total;
-            tally_.bytes += frame.total;
-            decision_.lane->deliver(frame);
-        } else {
-            other(frame);
-        }
+        const std::uint64_t mask = exact_ ? ~std::uint64_t{0} : 0xffffffff;
+        return header.low == last_.low && ((header.high ^ last_.high) & mask) == 0;
     }
 
-    [[gnu::noinline]] void other(Frame frame)
+    void switch_on(const Frame &frame)
     {
         using Kind = Decision::Kind;
-        if (decision_.kind == Kind::drop && decision_.reason == RVIF_DROP_BAD_SOURCE_MAC)
-            return drop(RVIF_DROP_BAD_SOURCE_MAC);
+        if (decision_.kind == Kind::drop) {
+            drop(decision_.reason);
+            if (decision_.reason >= first_rejected)
+                return;
+            ++tally_.frames;
+            tally_.bytes += frame.total;
+            return;
+        }
         ++tally_.frames;
         tally_.bytes += frame.total;
+        std::uint64_t to = decision_.kind == Kind::unicast ? bit(decision_.port) : decision_.ports;
         if (decision_.kind == Kind::flood) {
+            if ((policy_ & policy::storm) != 0 &&
+                !port_.policy.storm.take(1, __builtin_ia32_rdtsc()))
+                return drop(RVIF_DROP_STORM);
             ++tally_.flooded;
-            for (std::uint64_t left = flood_; left != 0; left &= left - 1)
-                one_of_flood(static_cast<std::uint32_t>(__builtin_ctzll(left)), frame);
-        } else if (decision_.kind == Kind::not_ready) {
-            ++tally_.copies;
-            lanes_.not_ready(decision_.port);
-        } else {
-            drop(decision_.reason);
         }
+        std::uint64_t mirrors = mirror_of(port_);
+        for (std::uint64_t left = to; left != 0; left &= left - 1) {
+            const auto port = static_cast<std::uint32_t>(__builtin_ctzll(left));
+            send(port, frame, false);
+            mirrors |= mirror_of(core_.ports[port]);
+        }
+        // Once, and not to whom it goes anyway.
+        mirrors &= ~to & ~bit(self_);
+        for (; mirrors != 0; mirrors &= mirrors - 1)
+            send(static_cast<std::uint32_t>(__builtin_ctzll(mirrors)), frame, true);
     }
 
-    void one_of_flood(std::uint32_t port, const Frame &frame)
+    static std::uint64_t mirror_of(const Port &port)
+    {
+        if (port.policy.has(policy::mirror) == 0)
+            return 0;
+        return bit(port.policy.mirror_to.load(std::memory_order_relaxed) % RVIF_MAX_PORTS);
+    }
+
+    // ------------------------------------------------------------------------- one receiver
+
+    // A mirrored frame keeps its tag as it came.
+    void send(std::uint32_t port, const Frame &frame, bool mirrored)
     {
         ++tally_.copies;
-        OpenLane *lane = lanes_.to(port);
+        const Port &receiver = core_.ports[port];
+        const std::uint32_t types = receiver.rss_types.load(std::memory_order_relaxed);
+        std::uint32_t hash = 0;
+        std::uint32_t queue = 0;
+        if (types != 0) {
+            hash = flow_hash(frame, types);
+            queue = receiver.rss_queue[hash % RVIF_RETA_SIZE].load(std::memory_order_relaxed);
+        } else {
+            queue = receiver.rx_queue_for(lanes_.tx_queue());
+        }
+        OpenLane *lane = lanes_.to(port, queue);
         if (lane == nullptr)
             return lanes_.not_ready(port);
         copied_ += frame.total;
-        lane->deliver(frame);
+        Notes notes;
+        if ((lane->lane->flags & RVIF_RXQ_HASH) != 0) {
+            if (types == 0)
+                hash = flow_hash(frame, RVIF_RSS_TYPES);
+            notes.comp = RVIF_COMP_HASH | std::uint64_t{hash} << 32;
+        }
+        const Tagging tagging = retag(receiver.policy, frame, lane->lane->flags, mirrored, notes);
+        if ((frame.flags & Offload::requests) != 0) {
+            tally_.cuts += offload_.deliver(*lane, tagging, notes, avx2_) - 1;
+        } else if (tagging.change == Tagging::Change::none) {
+            lane->deliver(frame.segment, frame.count, frame.total, notes, avx2_);
+        } else {
+            const Retagged head{frame.header, frame.segment[0].len, tagging};
+            const Segment saved = frame.segment[0];
+            frame.segment[0] = Segment{head.bytes, head.len};
+            lane->deliver(frame.segment, frame.count, frame.total - saved.len + head.len, notes,
+                          avx2_);
+            frame.segment[0] = saved;
+        }
     }
 
-    [[gnu::noinline]] Decision decide(Header header)
+    // How the frame's tag must change for this receiver, and what it is told of it.
+    [[nodiscard]] Tagging retag(const Policy &receiver, const Frame &frame, std::uint32_t takes,
+                                bool mirrored, Notes &notes) const
     {
-        using Kind = Decision::Kind;
+        using Change = Tagging::Change;
+        const bool asked = (frame.flags & RVIF_TX_VLAN) != 0;
+        // A tag needs its four bytes and an EtherType behind them.
+        const bool inside = !asked && frame.header.ethertype() == ethertype_vlan &&
+                            frame.total >= Header::ethernet + 4;
+        bool tagged = asked || inside;
+        std::uint16_t tci = asked ? frame.vlan : inside ? frame.header.tci() : std::uint16_t{0};
+        if (!mirrored && receiver.has(policy::vlan) != 0) {
+            const auto vlan = static_cast<std::uint16_t>(decision_.vlan);
+            tagged = vlan != receiver.native.load(std::memory_order_relaxed);
+            tci = static_cast<std::uint16_t>((tci & 0xf000) | vlan);
+        }
+        if (tagged && (takes & RVIF_RXQ_VLAN) != 0) {
+            notes.comp |= RVIF_COMP_VLAN;
+            notes.meta |= tci;
+            tagged = false;
+        }
+        if (tagged == inside)
+            return !inside || tci == frame.header.tci() ? Tagging{} : Tagging{Change::replace, tci};
+        return tagged ? Tagging{Change::insert, tci} : Tagging{Change::remove, 0};
+    }
+
+    // ----------------------------------------------------------------------------- decisions
+
+    static Decision dropped(std::uint32_t reason)
+    {
+        Decision d;
+        d.kind = Decision::Kind::drop;
+        d.reason = reason;
+        return d;
+    }
+
+    // flags: RVIF_TX_* of the frame; vlan: its TCI if they ask for a tag.
+    [[gnu::noinline]] Decision decide(const Header &header, std::uint32_t total,
+                                      std::uint32_t flags, std::uint16_t tci)
+    {
         const std::uint64_t source = header.source();
         const std::uint64_t destination = header.destination();
-        Fdb fdb = core_.fdb();
+        if (source == 0 || (source & mac_group_bit) != 0)
+            return dropped(RVIF_DROP_BAD_SOURCE_MAC);
+        Decision d;
+        if ((policy_ & policy::own_macs) != 0 && !port_.policy.owns(source))
+            return dropped(RVIF_DROP_SPOOFED);
+        if ((policy_ & policy::vlan) != 0 && !classify(header, total, flags, tci, d.vlan))
+            return dropped(RVIF_DROP_VLAN_INGRESS);
 
-        if (source == 0 || (source & mac_group_bit) != 0 || !fdb.learn(source, self_, stamp_))
-            return {Kind::drop, RVIF_DROP_BAD_SOURCE_MAC, 0, nullptr};
+        Fdb fdb = core_.fdb();
+        const std::uint64_t source_key = fdb_key(source, d.vlan);
+        if (source_key != learned_) { // once a call is enough
+            const Learned learned =
+                fdb.learn(source_key, self_, stamp_, &core_.ports[self_].learned,
+                          port_.policy.mac_limit.load(std::memory_order_relaxed));
+            if (learned != Learned::yes)
+                return dropped(learned == Learned::full ? RVIF_DROP_MAC_LIMIT
+                                                        : RVIF_DROP_BAD_SOURCE_MAC);
+            learned_ = source_key;
+        }
+
         std::uint32_t port = Fdb::nowhere;
         if ((destination & mac_group_bit) == 0)
-            port = fdb.lookup(destination);
+            port = fdb.lookup(fdb_key(destination, d.vlan));
         if (port == self_)
-            return {Kind::drop, RVIF_DROP_SAME_PORT, 0, nullptr};
-        if (port == Fdb::nowhere) {
-            if (flood_ == 0)
-                return {Kind::drop, RVIF_DROP_NO_DESTINATION, 0, nullptr};
-            return {Kind::flood, no_drop, 0, nullptr};
+            return dropped(RVIF_DROP_SAME_PORT);
+        if (port == Fdb::nowhere)
+            return flood(destination, d);
+
+        const std::uint64_t to = bit(port);
+        if (!core_.ports[port].policy.member(d.vlan))
+            return dropped(RVIF_DROP_VLAN_EGRESS);
+        if ((policy_ & policy::isolated) != 0 &&
+            (core_.isolated_ports.load(std::memory_order_relaxed) & to) != 0)
+            return dropped(RVIF_DROP_ISOLATED);
+        d.kind = Decision::Kind::unicast;
+        d.port = port;
+        if (((core_.down_ports.load(std::memory_order_relaxed) |
+              core_.capture_ports.load(std::memory_order_relaxed)) &
+             to) != 0)
+            return dropped(RVIF_DROP_NO_DESTINATION);
+        find_fast(header, flags, d);
+        return d;
+    }
+
+    // Whether the run's frames can go straight to one lane as they are.
+    void find_fast(const Header &header, std::uint32_t flags, Decision &d)
+    {
+        const Port &receiver = core_.ports[d.port];
+        if ((policy_ & policy::each_frame) != 0 || (flags & RVIF_TX_VLAN) != 0 ||
+            receiver.policy.has(policy::mirror) != 0 ||
+            receiver.rss_types.load(std::memory_order_relaxed) != 0)
+            return;
+        OpenLane *lane = lanes_.to(d.port, receiver.rx_queue_for(lanes_.tx_queue()));
+        if (lane == nullptr || (lane->lane->flags & (RVIF_RXQ_HASH | RVIF_RXQ_VLAN)) != 0)
+            return;
+        receiver_knows_vlans_ = receiver.policy.has(policy::vlan) != 0;
+        if (!receiver_knows_vlans_ || retag_free(receiver.policy, header, d.vlan)) {
+            d.fast = true;
+            d.lane = lane;
         }
-        OpenLane *lane = lanes_.to(port);
-        return {lane != nullptr ? Kind::deliver : Kind::not_ready, no_drop, port, lane};
+    }
+
+    [[nodiscard]] static bool retag_free(const Policy &receiver, const Header &header,
+                                         std::uint32_t vlan)
+    {
+        const bool inside = header.ethertype() == ethertype_vlan;
+        return inside == (vlan != receiver.native.load(std::memory_order_relaxed)) &&
+               (!inside || (header.tci() & 0xfff) == vlan);
+    }
+
+    // The VLAN of a frame from a port that knows VLANs. False: it is not in that one.
+    [[nodiscard]] bool classify(const Header &header, std::uint32_t total, std::uint32_t flags,
+                                std::uint16_t tci, std::uint32_t &vlan) const
+    {
+        std::uint32_t id = 0;
+        if ((flags & RVIF_TX_VLAN) != 0)
+            id = tci & 0xfff;
+        else if (header.ethertype() == ethertype_vlan && total >= Header::ethernet + 4)
+            id = header.tci() & 0xfff;
+        if (id != 0) {
+            vlan = id;
+            return port_.policy.tagged_member(id);
+        }
+        vlan = port_.policy.native.load(std::memory_order_relaxed); // a tag of 0 is priority alone
+        return vlan != 0;
+    }
+
+    [[nodiscard]] Decision flood(std::uint64_t destination, Decision d) const
+    {
+        std::uint64_t to = core_.live_ports.load(std::memory_order_acquire) & ~bit(self_) &
+                           core_.vlan_ports[d.vlan].load(std::memory_order_relaxed) &
+                           ~core_.capture_ports.load(std::memory_order_relaxed) &
+                           ~core_.down_ports.load(std::memory_order_relaxed);
+        if ((destination & mac_group_bit) == 0)
+            to &= core_.promisc_ports.load(std::memory_order_relaxed);
+        else if (destination != mac_broadcast)
+            to &= core_.multicast_ports.load(std::memory_order_relaxed);
+        if ((policy_ & policy::isolated) != 0)
+            to &= ~core_.isolated_ports.load(std::memory_order_relaxed);
+        if (to == 0)
+            return dropped(RVIF_DROP_NO_DESTINATION);
+        d.kind = Decision::Kind::flood;
+        d.ports = to;
+        return d;
     }
 
     Core &core_;
-    const Port &port_;
+    Port &port_;
     TxCounters &counters_;
     std::uint32_t self_;
+    std::uint32_t policy_;
     std::uint32_t stamp_;
-    std::uint64_t flood_; // ports that a flood goes to
+    bool avx2_;
+    bool exact_;          // the header's bytes 12..15 are part of a run
+    bool tagged_ = false; // decision_ is for a frame whose tag is not in its header
+    bool receiver_knows_vlans_ = false; // decision_'s
     std::uint64_t copied_ = 0;
+    std::uint64_t learned_ = 0;
+    std::uint64_t region_tag_ = 0;
+    std::uint64_t region_base_ = 0;
+    std::uint64_t region_len_ = 0;
     Tally tally_;
     Header last_{0, 0};
     Decision decision_;
     OpenLanes lanes_;
-    Segment segments_[RVIF_MAX_BURST];
+    Offload offload_;
+    Segment segments_[RVIF_MAX_BURST + 2]; // a chain, and a slot in front of it for its header
 };
 
 } // namespace
@@ -357,8 +602,12 @@ std::int64_t Core::transmit(std::uint32_t self, std::uint64_t queue, std::uint64
                        sizeof(rvif_tx_desc) * RVIF_MAX_BURST, descs) != Resolved::ok) {
         result = -RVIF_E_ADDR; // its region was removed
     } else {
-        Transmission transmission{*this, self, static_cast<std::uint32_t>(queue), source,
-                                  tx.source_generation.load(std::memory_order_relaxed)};
+        Transmission transmission{*this,
+                                  self,
+                                  static_cast<std::uint32_t>(queue),
+                                  source,
+                                  tx.source_generation.load(std::memory_order_relaxed),
+                                  (tx.flags.load(std::memory_order_relaxed) & RVIF_TXQ_AVX2) != 0};
         result = transmission.run(descs, static_cast<std::uint32_t>(count));
     }
     tx.calls.store(tx.calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);

@@ -17,6 +17,7 @@
 #include "copy.hpp"
 #include "counters.hpp"
 #include "descriptor.hpp"
+#include "frame.hpp"
 #include "port.hpp"
 #include "rvs/rvif.h"
 
@@ -34,27 +35,18 @@ static_assert(lane_batch <= RVIF_MIN_DEPTH);
 inline constexpr std::uint32_t min_buf_len = 64;
 static_assert(min_buf_len >= Header::size);
 
-// A frame to be delivered. Its header is ours; the rest is where the sender has it.
-struct Frame {
-    Header header;
-    std::uint32_t header_len; // < Header::size only if the frame is shorter
-    std::uint32_t total;      // bytes, with the header
-    std::uint32_t count;      // segments behind the header
-    Segment *rest;
-};
-
 // One source's side of one receive queue.
 struct alignas(64) Lane {
     // The RxQueue::state that the fields below were taken from; 0: none. Stored last.
     std::atomic<std::uint64_t> seen;
     std::atomic<std::uint64_t> generation; // of the source when it last recovered
     Address posted;
-    Address comp;
     Address buffers;
     std::atomic<std::uint32_t> pos; // free-running; the next entry to publish
     std::uint32_t depth;
     std::uint32_t buf_len;
     std::uint32_t last_unit;
+    std::uint32_t flags; // RVIF_RXQ_*
 
     [[nodiscard]] Address posted_entry(std::uint32_t at) const
     {
@@ -62,7 +54,11 @@ struct alignas(64) Lane {
     }
     [[nodiscard]] Address comp_entry(std::uint32_t at) const
     {
-        return comp + 4ull * (at & (depth - 1));
+        return posted + RVIF_LANE_COMP(depth) + 8ull * (at & (depth - 1));
+    }
+    [[nodiscard]] Address meta_entry(std::uint32_t at) const
+    {
+        return posted + RVIF_LANE_META(depth) + 4ull * (at & (depth - 1));
     }
     // What bit 31 of a valid entry is in this round: 1 in the first, then by turns.
     [[nodiscard]] std::uint32_t phase(std::uint32_t at) const
@@ -97,15 +93,16 @@ struct alignas(64) Lane {
         const std::uint32_t q_depth = queue.depth.load(acquire);
         const std::uint32_t q_buf_len = queue.buf_len.load(acquire);
         const std::uint32_t q_last_unit = queue.last_unit.load(acquire);
+        const std::uint32_t q_flags = queue.flags.load(acquire);
         if (queue.state.load() != state)
             return false;
         seen.store(0, std::memory_order_release);
         posted = q_lanes + source * RVIF_LANE_STRIDE(q_depth);
-        comp = posted + RVIF_LANE_HALF(q_depth);
         buffers = q_buffers;
         depth = q_depth;
         buf_len = q_buf_len;
         last_unit = q_last_unit;
+        flags = q_flags;
         pos.store(0, std::memory_order_relaxed);
         generation.store(source_generation, std::memory_order_relaxed);
         seen.store(state, std::memory_order_release);
@@ -125,14 +122,14 @@ struct alignas(64) Lane {
             ++n;
         for (std::uint32_t i = n; i < lane_batch; ++i) {
             if (completed(first + i))
-                guest::publish32(comp_entry(first + i), phase(first + i) ^ RVIF_PHASE);
+                guest::publish64(comp_entry(first + i), phase(first + i) ^ RVIF_PHASE);
         }
         pos.store(first + n, std::memory_order_relaxed);
         generation.store(source_generation, std::memory_order_relaxed);
     }
     [[nodiscard]] bool completed(std::uint32_t at) const
     {
-        return (guest::load32(comp_entry(at)) & RVIF_PHASE) == phase(at);
+        return (guest::load64(comp_entry(at)) & RVIF_PHASE) == phase(at);
     }
 };
 static_assert(sizeof(Lane) == 64);
@@ -142,18 +139,20 @@ struct OpenLane {
     Lane *lane;
     PairCounters *pair;
     std::uint32_t port;
+    std::uint32_t queue;
     std::uint32_t pos; // the next entry to fill
     std::uint32_t held;
-    std::uint32_t values[lane_batch]; // not last: sanitizers do not check a last array's bounds
+    std::uint64_t values[lane_batch]; // not last: sanitizers do not check a last array's bounds
     std::uint32_t frames;
     std::uint64_t bytes;
     std::uint32_t drops[receiver_reasons];
 
-    void begin(Lane &l, PairCounters &p, std::uint32_t to)
+    void begin(Lane &l, PairCounters &p, std::uint32_t to, std::uint32_t rx_queue)
     {
         lane = &l;
         pair = &p;
         port = to;
+        queue = rx_queue;
         pos = l.pos.load(std::memory_order_relaxed);
         held = 0;
         frames = 0;
@@ -169,10 +168,23 @@ struct OpenLane {
         if (held == 0)
             return;
         const std::uint32_t first = pos - held;
-        for (std::uint32_t i = held; i-- != 0;)
-            guest::publish32(lane->comp_entry(first + i), values[i]);
+        const std::uint32_t before = lane->depth - (first & (lane->depth - 1)); // the wrap
+        store_back(values + before, lane->comp_entry(first + before), held > before ? held - before : 0);
+        store_back(values, lane->comp_entry(first), held < before ? held : before);
         lane->pos.store(pos, std::memory_order_release);
         held = 0;
+    }
+    static void store_back(const std::uint64_t *from, Address to, std::uint32_t n)
+    {
+        std::uint64_t i = n;
+        for (; i >= 4; i -= 4) {
+            guest::publish64(to + 8 * i - 8, from[i - 1]);
+            guest::publish64(to + 8 * i - 16, from[i - 2]);
+            guest::publish64(to + 8 * i - 24, from[i - 3]);
+            guest::publish64(to + 8 * i - 32, from[i - 4]);
+        }
+        for (; i != 0; --i)
+            guest::publish64(to + 8 * i - 8, from[i - 1]);
     }
 
     void end()
@@ -188,65 +200,17 @@ struct OpenLane {
         }
     }
 
-    // Inlined with put_one() into the loop over the descriptors, so that the frame stays in
-    // registers; the rare put_chain() gets a copy for that reason.
-    [[gnu::always_inline]] void deliver(const Frame &frame)
-    {
-        const std::uint32_t reason =
-            frame.total <= lane->buf_len && frame.count <= 1 ? put_one(frame) : put_chain(frame);
-        if (reason == no_drop) [[likely]] {
-            ++frames;
-            bytes += frame.total;
-        } else {
-            ++drops[reason];
-        }
-    }
+    // Any frame, into as many buffers as it takes. What becomes of it is counted here.
+    void deliver(const Segment *segments, std::uint32_t count, std::uint32_t total,
+                 const Notes &notes, bool avx2);
 
-  private:
-    // One segment behind the header, one buffer: nearly every frame.
-    [[gnu::always_inline]] std::uint32_t put_one(const Frame &frame)
-    {
-        if (held == lane_batch)
-            publish();
-        const std::uint32_t phase = lane->phase(pos);
-        const std::uint32_t posted = guest::load32(lane->posted_entry(pos));
-        if ((posted & RVIF_PHASE) != phase)
-            return RVIF_DROP_NO_BUFFER;
-        const std::uint32_t unit = posted & RVIF_POSTED_MASK;
-        if (unit > lane->last_unit)
-            return RVIF_DROP_RX_BAD_BUFFER;
-        prefetch(pos + prefetch_ahead, frame.total);
-        std::uint8_t *to = pointer(lane->buffer(unit));
-        const Header first = frame.header;
-        const auto *header = reinterpret_cast<const std::uint8_t *>(&first);
-        if (frame.header_len == Header::size) [[likely]]
-            copy_bytes(to, header, Header::size);
-        else
-            copy_bytes(to, header, frame.header_len % Header::size);
-        if (frame.count != 0)
-            copy_bytes(to + frame.header_len, frame.rest->data, frame.rest->len);
-        values[held++] = phase | frame.total;
-        ++pos;
-        return no_drop;
-    }
-
-    [[gnu::noinline]] std::uint32_t put_chain(Frame frame);
-
-    // Asks for the lines of a buffer that will be filled soon. A hint: what it reads is used for
-    // nothing else, and it stays inside the region as a fill would.
+    // The buffers that fast() asks for in advance: how far, and how much of them.
     static constexpr std::uint32_t prefetch_ahead = 10;
     static constexpr std::uint32_t prefetch_lines = 8;
-    void prefetch(std::uint32_t at, std::uint32_t len) const
-    {
-        const std::uint32_t posted = guest::load32(lane->posted_entry(at));
-        const std::uint32_t unit = posted & RVIF_POSTED_MASK;
-        if ((posted & RVIF_PHASE) != lane->phase(at) || unit > lane->last_unit)
-            return;
-        const std::uint8_t *line = pointer(lane->buffer(unit));
-        const std::uint32_t lines = (len + 63) / 64;
-        for (std::uint32_t i = 0; i < (lines < prefetch_lines ? lines : prefetch_lines); ++i)
-            asm volatile("prefetchw %0" : : "m"(line[std::size_t{i} * 64]));
-    }
+
+  private:
+    std::uint32_t put(const Segment *segments, std::uint32_t count, std::uint32_t total,
+                      const Notes &notes, bool avx2);
 };
 
 } // namespace rvs

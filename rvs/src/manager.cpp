@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The manager's side: where the switch lives, ports, regions, time, read-out.
 #include "core.hpp"
+#include "frame.hpp"
 
 #include <new>
 
@@ -23,7 +24,7 @@ std::uint32_t buckets_for(const Limits &limits)
 {
     if (limits.fdb_entries > 1u << 24 || limits.fdb_age_ticks == 0 || limits.fdb_age_ticks > 200)
         return 0;
-    std::uint32_t entries = 64;
+    std::uint32_t entries = fdb_min_buckets * fdb_ways;
     while (entries < limits.fdb_entries)
         entries *= 2;
     return entries / fdb_ways;
@@ -68,6 +69,7 @@ Switch *Switch::create(void *mem, std::size_t len, const Limits &limits)
     core->seed = __builtin_ia32_rdtsc() * 0xd6e8feb86659fd93;
     core->age_limit = limits.fdb_age_ticks;
     core->stamp = 1;
+    core->clock_hz = limits.clock_hz;
     for (Port &port : core->ports) {
         port.rx_map = Port::no_queues;
         for (TxQueue &tx : port.tx)
@@ -92,23 +94,110 @@ Switch *Switch::open(void *mem, std::size_t len)
 
 // ------------------------------------------------------------------------ ports
 
+namespace {
+
+// A number of units a second; burst: how many at once.
+void set_bucket(Bucket &bucket, std::uint64_t clock_hz, std::uint64_t rate, std::uint64_t burst)
+{
+    const double ticks = static_cast<double>(clock_hz) / static_cast<double>(rate);
+    bucket.paid.store(0);
+    bucket.cost.store(static_cast<std::uint64_t>(ticks * (1u << Bucket::cost_bits)));
+    bucket.tolerance.store(static_cast<std::uint64_t>(ticks * static_cast<double>(burst)));
+}
+
+bool vlan_id(std::uint32_t vlan)
+{
+    return vlan != 0 && vlan < vlan_ids - 1;
+}
+
+bool sound(const Core &core, std::uint32_t index, const PortOptions &options)
+{
+    const auto station = [](std::uint64_t mac) {
+        return mac <= mac_mask && (mac & mac_group_bit) == 0;
+    };
+    for (const std::uint64_t mac : options.macs) {
+        if (!station(mac))
+            return false;
+    }
+    for (std::size_t i = 0; i < options.trunk_count; ++i) {
+        if (!vlan_id(options.trunk[i]))
+            return false;
+    }
+    const bool timed = options.rate_bytes != 0 || options.storm_frames != 0;
+    const std::uint32_t mirror = number(options.mirror_to);
+    return options.max_tx_queues != 0 && options.max_tx_queues <= RVIF_MAX_QUEUES &&
+           station(options.mac) &&
+           (options.native_vlan == 0 || vlan_id(options.native_vlan)) &&
+           (!timed || core.clock_hz != 0) &&
+           (options.mirror_to == no_port || (mirror < RVIF_MAX_PORTS && mirror != index));
+}
+
+void set_policy(Core &core, std::uint32_t index, const PortOptions &options)
+{
+    Policy &to = core.ports[index].policy;
+    std::uint32_t flags = 0;
+    const auto flag = [&](std::uint32_t bits, bool on) { flags |= on ? bits : 0; };
+    flag(policy::vlan, options.native_vlan != 0 || options.trunk_count != 0);
+    flag(policy::isolated, options.isolated);
+    flag(policy::own_macs, options.own_macs_only);
+    flag(policy::rate, options.rate_bytes != 0);
+    flag(policy::storm, options.storm_frames != 0);
+    flag(policy::mute, options.capture);
+    flag(policy::mirror, options.mirror_to != no_port);
+
+    to.native.store(options.native_vlan);
+    for (auto &word : to.vlans)
+        word.store(0);
+    for (std::size_t i = 0; i < options.trunk_count; ++i)
+        to.vlans[options.trunk[i] / 64].fetch_or(bit(options.trunk[i] % 64));
+    std::size_t n = 0;
+    for (const std::uint64_t mac : options.macs)
+        to.macs[n++].store(mac);
+    to.macs[n].store(options.mac);
+    to.mac_limit.store(options.mac_limit);
+    to.mirror_to.store(number(options.mirror_to));
+    if (options.rate_bytes != 0) {
+        // At least one frame of any size.
+        const std::uint64_t burst =
+            options.rate_burst > RVIF_MAX_FRAME ? options.rate_burst : RVIF_MAX_FRAME;
+        set_bucket(to.rate, core.clock_hz, options.rate_bytes, burst);
+    }
+    if (options.storm_frames != 0)
+        set_bucket(to.storm, core.clock_hz, options.storm_frames, options.storm_frames);
+    to.flags.store(flags);
+
+    const auto member = [&](std::atomic<std::uint64_t> &ports, bool in) {
+        if (in)
+            ports.fetch_or(bit(index));
+        else
+            ports.fetch_and(~bit(index));
+    };
+    for (std::uint32_t vlan = 0; vlan < vlan_ids; ++vlan)
+        member(core.vlan_ports[vlan], to.member(vlan));
+    member(core.isolated_ports, options.isolated);
+    member(core.capture_ports, options.capture);
+    member(core.promisc_ports, true);
+    member(core.multicast_ports, true);
+    member(core.down_ports, false);
+}
+
+} // namespace
+
 Error Switch::port_open(PortId id, const PortOptions &options)
 {
     Core &core = core_of(this);
     const std::uint32_t index = number(id);
-    if (index >= RVIF_MAX_PORTS || options.max_tx_queues == 0 ||
-        options.max_tx_queues > RVIF_MAX_QUEUES || options.mac > mac_mask ||
-        (options.mac & mac_group_bit) != 0) {
+    if (index >= RVIF_MAX_PORTS || !sound(core, index, options))
         return Error::arg;
-    }
     Port &port = core.ports[index];
     if (port.open.load())
         return Error::state;
     if (options.mac != 0) {
-        const Error error = core.fdb().set_static(options.mac, index);
+        const Error error = core.fdb().set_static(fdb_key(options.mac, options.native_vlan), index);
         if (error != Error::none)
             return error;
     }
+    set_policy(core, index, options);
 
     // Closed: no call of the port runs, so all of it is ours. But for received_before others
     // may still count towards us.
@@ -123,12 +212,16 @@ Error Switch::port_open(PortId id, const PortOptions &options)
     port.pinned_mac.store(options.mac != 0);
     port.max_tx_queues.store(options.max_tx_queues);
     port.control_calls.store(0);
+    port.cookie.store(options.cookie);
+    port.rss_types.store(0);
+    port.learned.store(0);
     for (TxQueue &tx : port.tx) {
         tx.calls.store(0);
         tx.counters.frames.clear();
         tx.counters.bytes.clear();
         tx.counters.copies.clear();
         tx.counters.flooded.clear();
+        tx.counters.cuts.clear();
         for (Counter &drops : tx.counters.drops)
             drops.clear();
     }
@@ -168,7 +261,7 @@ Error Switch::port_close(PortId id)
         const Owner owner{core.owners[s].load()};
         if (!owner.taken() || owner.port() != index)
             continue;
-        core.live_sources.fetch_and(~bit(s));
+        core.source_live(s, false);
         port.tx[owner.queue()].source.store(no_source);
         core.owners[s].store(owner.released().word());
     }
@@ -181,6 +274,24 @@ Error Switch::port_close(PortId id)
     port.started.store(false);
     port.control_busy.store(0);
     core.open_ports.fetch_and(~bit(index));
+    return Error::none;
+}
+
+Error Switch::port_link(PortId id, bool up)
+{
+    Core &core = core_of(this);
+    if (number(id) >= RVIF_MAX_PORTS)
+        return Error::arg;
+    Policy &to = core.ports[number(id)].policy;
+    if (!core.ports[number(id)].open.load())
+        return Error::state;
+    if (up) {
+        to.flags.fetch_and(~policy::link_down);
+        core.down_ports.fetch_and(~bit(number(id)));
+    } else {
+        to.flags.fetch_or(policy::link_down);
+        core.down_ports.fetch_or(bit(number(id)));
+    }
     return Error::none;
 }
 
@@ -223,7 +334,10 @@ void Switch::tick()
     Core &core = core_of(this);
     const std::uint32_t now = core.stamp.load() % fdb_stamps + 1;
     core.stamp.store(now);
-    core.fdb().age(now, core.age_limit);
+    std::uint32_t learned[RVIF_MAX_PORTS];
+    core.fdb().age(now, core.age_limit, learned);
+    for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port)
+        core.ports[port].learned.store(learned[port]);
 }
 
 void Switch::grace_begin(Grace &grace) const
@@ -294,6 +408,7 @@ void Core::collect(std::uint32_t index, PortStats &out) const
         out.frames.crossings += tx.calls.load();
         out.copies += tx.counters.copies.get();
         out.flooded += tx.counters.flooded.get();
+        out.cuts += tx.counters.cuts.get();
         for (std::uint32_t r = receiver_reasons; r < RVIF_DROP_REASONS; ++r)
             out.frames.drops[r] += tx.counters.drops[r].get();
     }
@@ -312,7 +427,9 @@ bool Switch::port_info(PortId id, PortInfo &info) const
         __builtin_memcpy(info.label + 8 * i, &word, 8);
     }
     info.mac = port.mac.load();
+    info.cookie = port.cookie.load();
     info.started = port.started.load();
+    info.link = port.policy.has(policy::link_down) == 0;
     for (std::uint32_t q = 0; q < RVIF_MAX_QUEUES; ++q) {
         info.rx_queues += port.rx[q].live() ? 1 : 0;
         info.tx_queues += port.tx[q].source.load() != no_source ? 1 : 0;

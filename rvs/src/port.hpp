@@ -6,6 +6,7 @@
 
 #include "counters.hpp"
 #include "descriptor.hpp"
+#include "policy.hpp"
 #include "region.hpp"
 #include "rvs/switch.hpp"
 
@@ -32,6 +33,7 @@ struct alignas(64) RxQueue {
     std::atomic<std::uint32_t> depth;
     std::atomic<std::uint32_t> buf_len;
     std::atomic<std::uint32_t> last_unit; // highest buffer offset that fits, in RVIF_BUF_UNIT
+    std::atomic<std::uint32_t> flags;     // RVIF_RXQ_*
 
     // For START and region_remove().
     std::atomic<bool> set_up;
@@ -57,9 +59,6 @@ struct alignas(64) RxQueue {
 
 inline constexpr std::uint32_t no_source = ~std::uint32_t{0};
 
-// The last number stays unused: RVIF_OP_SOURCES would answer with a negative bitmap.
-inline constexpr std::uint32_t usable_sources = RVIF_MAX_SOURCES - 1;
-
 // A transmit queue. Whoever exchanges busy to 1 has it to itself; a second CPU gets
 // RVIF_E_BUSY. A caller that is killed in here leaves busy set until port_close().
 struct alignas(128) TxQueue {
@@ -67,6 +66,7 @@ struct alignas(128) TxQueue {
     std::atomic<std::uint32_t> source; // or no_source
     std::atomic<std::uint64_t> source_generation;
     std::atomic<std::uint64_t> descs; // rvif_addr_t; resolved anew by every call
+    std::atomic<std::uint32_t> flags; // RVIF_TXQ_*
     // Calls that ended. Moves before busy is cleared: see Grace.
     std::atomic<std::uint64_t> calls;
     TxCounters counters;
@@ -78,9 +78,14 @@ struct alignas(128) Port {
     std::atomic<bool> pinned_mac;
     std::atomic<std::uint32_t> control_busy; // SETUP, START, STOP, SET_MAC: one at a time
     std::atomic<std::uint32_t> max_tx_queues;
-    // Byte t: the receive queue for frames of anybody's transmit queue t; no_queue: none.
+    // Byte t: the receive queue for frames of anybody's transmit queue t; no_queue: none. Where
+    // frames are not spread by their hash.
     std::atomic<std::uint64_t> rx_map;
+    std::atomic<std::uint32_t> rss_types; // RVIF_RSS_*
+    std::atomic<std::uint8_t> rss_queue[RVIF_RETA_SIZE];
+    Policy policy;
     std::atomic<std::uint64_t> mac;
+    std::atomic<std::uint64_t> cookie;
     std::atomic<std::uint64_t> label[label_size / 8];
     std::atomic<std::uint64_t> control_calls; // all operations but RVIF_OP_TX
     RegionTable regions;
@@ -89,6 +94,9 @@ struct alignas(128) Port {
 
     // Totals of Pair counters towards this port when it opened.
     std::atomic<std::uint64_t> received_before[2 + receiver_reasons];
+
+    // Dynamic entries in the MAC table, roughly.
+    std::atomic<std::uint32_t> learned;
 
     // STOP waits for calls that may still fill this port's buffers.
     bool draining;

@@ -38,14 +38,20 @@ enum class Error : std::int32_t {
 };
 
 struct Limits {
-    // Learned and static MACs; rounded up to a power of two, at least 64.
-    // One port can fill at most half of each 8-entry bucket.
+    // Learned and static MACs; rounded up to a power of two, at least
+    // 16384. One port can fill at most half of each 8-entry bucket.
     std::uint32_t fdb_entries = 16384;
     // A learned MAC that sent nothing for this many tick()s is forgotten, 1..200.
     std::uint32_t fdb_age_ticks = 120;
+    // Of the time-stamp counter as callers read it, per second; 0: unknown, then no rate can be
+    // limited.
+    std::uint64_t clock_hz = 0;
 };
 
 inline constexpr std::size_t label_size = 32;
+
+inline constexpr std::size_t max_port_macs = 8;
+inline constexpr PortId no_port{~std::uint32_t{0}};
 
 struct PortOptions {
     // For people; NUL-terminated, copied. May be null.
@@ -55,13 +61,41 @@ struct PortOptions {
     std::uint64_t mac = 0;
     // Transmit queues that the port may set up, 1..RVIF_MAX_QUEUES.
     std::uint32_t max_tx_queues = RVIF_MAX_QUEUES;
+    // The manager's own number for it; PortInfo shows it to a manager that takes over.
+    std::uint64_t cookie = 0;
+
+    // VLANs. native: of frames without a tag, both ways; 0: none. trunk: those that the port sends
+    // and receives with a tag. With neither the port knows no VLANs: tags are payload, and it
+    // shares VLAN 0 with all such ports.
+    std::uint32_t native_vlan = 0;
+    const std::uint16_t *trunk = nullptr;
+    std::size_t trunk_count = 0;
+
+    // Isolated ports reach only ports that are not.
+    bool isolated = false;
+    // Anti-spoofing: frames with another source than mac and these are dropped.
+    bool own_macs_only = false;
+    std::uint64_t macs[max_port_macs] = {}; // 0: none
+    // MACs that it may be seen with at a time, 0: any number. Frames with one more are dropped.
+    std::uint32_t mac_limit = 0;
+    // Bytes a second that it may send, and how many at once; 0: any number.
+    std::uint64_t rate_bytes = 0;
+    std::uint64_t rate_burst = 0;
+    // Frames a second of it that are flooded, 0: any number. As many at once.
+    std::uint64_t storm_frames = 0;
+    // All that it sends and is sent is also delivered there.
+    PortId mirror_to = no_port;
+    // It receives copies and nothing else, and may not send.
+    bool capture = false;
 };
 
 struct PortInfo {
     PortId id;
     char label[label_size];
     std::uint64_t mac; // given by the manager or announced by RVIF_OP_SET_MAC, or 0
+    std::uint64_t cookie;
     bool started;
+    bool link; // not held down by the manager
     std::uint32_t rx_queues; // live ones
     std::uint32_t tx_queues; // that have a source
     std::uint32_t regions;   // bitmap of registered regions
@@ -71,20 +105,22 @@ struct PortInfo {
 //
 // Every frame offered is in exactly one of
 //     frames.tx_frames     well formed; what became of it is counted below
-//     frames.drops[r]      r one of BAD_SOURCE_MAC, SHORT, TX_TOO_BIG, BAD_REGION, BAD_RANGE,
-//                          ZERO_LENGTH, BAD_FLAGS, BAD_CHAIN
-// and every well-formed frame in drops[NO_DESTINATION], drops[SAME_PORT], or in copies,
-// once for each receiver. Over all ports,
-//     copies = rx_frames + drops[NO_BUFFER] + drops[NOT_READY] + drops[RX_TOO_BIG]
+//     frames.drops[r]      r from BAD_SOURCE_MAC on
+// and every well-formed frame in drops[NO_DESTINATION .. STORM], or in copies, once for each
+// receiver. A frame that is cut into TCP segments counts as one until then; what is delivered and
+// what is dropped at the receiver, as so many: cuts is what this adds. Over all ports,
+//     copies + cuts = rx_frames + drops[NO_BUFFER] + drops[NOT_READY] + drops[RX_TOO_BIG]
 //              + drops[RX_BAD_BUFFER].
 struct PortStats {
     rvif_port_stats frames;
     std::uint64_t copies;  // deliveries tried on behalf of this port's frames
     std::uint64_t flooded; // frames sent to every other port
+    std::uint64_t cuts;
 };
 
 struct FdbEntry {
     std::uint64_t mac; // first byte in bits 0..7
+    std::uint32_t vlan; // 0: of ports that know none
     PortId port;
     bool is_static;
     std::uint32_t age; // tick()s since it was seen; 0 for static entries
@@ -118,6 +154,10 @@ class Switch {
     // ended). Other ports' calls that are under way may still touch its regions: see Grace.
     // Error: arg, state (is closed).
     Error port_close(PortId port);
+
+    // Holds a port down: nothing is sent from it or to it, and its driver sees the link go. Error:
+    // arg, state (closed).
+    Error port_link(PortId port, bool up);
 
     // Registers guest memory: len bytes at base, both multiples of 4096, len < 2^40. May run
     // while the port and others call. Error: arg, state (closed port, index in use).

@@ -53,14 +53,15 @@ class Input {
 
 constexpr std::uint32_t ports = 3;
 constexpr std::uint32_t regions = 2;
-constexpr std::uint64_t region_len[regions] = {0x14000, 0x4000};
+constexpr std::uint64_t region_len[regions] = {0x34000, 0x4000};
 
 // Offsets in region 0.
 constexpr std::uint64_t tx_setup_at = 0x0;
 constexpr std::uint64_t rx_setup_at = 0x100;
 constexpr std::uint64_t descs_at = 0x1000;
-constexpr std::uint64_t lanes_at = 0x4000; // depth 64: 32 KiB
-constexpr std::uint64_t buffers_at = 0xc000;
+constexpr std::uint64_t lanes_at = 0x4000; // depth 64: 144 KiB
+constexpr std::uint64_t buffers_at = 0x2c000;
+static_assert(lanes_at + RVIF_MAX_SOURCES * RVIF_LANE_STRIDE(64) <= buffers_at);
 
 struct Port {
     bool open = false;
@@ -191,7 +192,7 @@ class Fuzz {
     }
     void set_up_tx(std::uint32_t p, std::uint32_t queue, rvif_addr_t descs)
     {
-        const rvif_tx_setup setup{descs};
+        const rvif_tx_setup setup{descs, 0, 0};
         std::memcpy(at(p, 0, tx_setup_at), &setup, sizeof setup);
         const std::int64_t source = call(p, RVIF_OP_TX_SETUP, queue, RVIF_ADDR(0ull, tx_setup_at));
         if (source < 0)
@@ -224,13 +225,14 @@ class Fuzz {
         for (Port::Tx &tx : port_[p].tx)
             tx.source = -1;
     }
-    void desc(std::uint32_t p, std::uint32_t i, const rvif_tx_desc &d)
+    void desc(std::uint32_t p, std::uint32_t i, const test::Desc &d)
     {
-        std::memcpy(at(p, 0, descs_at + sizeof d * (i % RVIF_MAX_BURST)), &d, sizeof d);
+        const rvif_tx_desc wire = d.wire();
+        std::memcpy(at(p, 0, descs_at + sizeof wire * (i % RVIF_MAX_BURST)), &wire, sizeof wire);
     }
     void post(std::uint32_t p, std::uint32_t source, std::uint32_t i, std::uint32_t entry)
     {
-        std::memcpy(at(p, 0, lanes_at + (source % 64) * RVIF_LANE_STRIDE(64) + 4 * (i % 64)),
+        std::memcpy(at(p, 0, lanes_at + (source % RVIF_MAX_SOURCES) * RVIF_LANE_STRIDE(64) + 4 * (i % 64)),
                     &entry, 4);
     }
 
@@ -266,7 +268,7 @@ class Fuzz {
                 accept_range(b, offset, rx.setup.buf_len);
                 sound &= b != r || offset >= lane + 4 * depth || offset + rx.setup.buf_len <= lane;
             }
-            accept_range(r, lane + RVIF_LANE_HALF(depth), 4 * depth);
+            accept_range(r, lane + RVIF_LANE_COMP(depth), 12 * depth); // meta, too
         }
         return sound;
     }
@@ -332,7 +334,7 @@ class Fuzz {
             PortStats s{};
             if (!world_->port_stats(PortId{p}, s))
                 continue;
-            copies += s.copies;
+            copies += s.copies + s.cuts;
             outcomes += s.frames.rx_frames;
             for (std::uint32_t d = 0; d <= RVIF_DROP_RX_BAD_BUFFER; ++d)
                 outcomes += s.frames.drops[d];
@@ -379,7 +381,9 @@ class Fuzz {
             const std::uint32_t len =
                 how % 8 == 0 ? in.take<std::uint32_t>() : in.take<std::uint16_t>() % 0x800u;
             const std::uint32_t flags = how % 16 == 15 ? in.byte() : how / 16 & RVIF_TX_MORE;
-            desc(p, i, {a, len, flags});
+            const std::uint32_t vlan = (flags & RVIF_TX_VLAN) != 0 ? in.byte() : 0u;
+            const std::uint32_t segsz = (flags & RVIF_TX_TSO) != 0 ? 80u + in.byte() : 0u;
+            desc(p, i, {a, len, flags, vlan, segsz});
             break;
         }
         case 6:
@@ -411,7 +415,7 @@ class Fuzz {
             if ((how & 8) != 0)
                 s.buf_region = in.byte() % 4;
             if ((how & 16) != 0)
-                s.reserved = in.byte();
+                s.flags = in.byte();
             stop(p);
             set_up_tx(p, 0, RVIF_ADDR(0ull, descs_at));
             set_up_rx(p, how >> 6, s);
@@ -448,7 +452,8 @@ class Fuzz {
             // Operations without a model, with any arguments.
             const std::uint64_t op = in.byte() % 16;
             if (op == RVIF_OP_SET_MAC || op == RVIF_OP_STATS || op == RVIF_OP_SOURCES ||
-                op == RVIF_OP_INFO || op >= RVIF_OPS)
+                op == RVIF_OP_INFO ||
+                op == RVIF_OP_RX_MODE || op == RVIF_OP_RSS || op >= RVIF_OPS)
                 call(p, op, in.byte() % 2 == 0 ? address(in) : in.take<std::uint64_t>());
             break;
         }

@@ -261,7 +261,7 @@ TEST(RvsConcurrent, StartNeverRevivesARegionThatIsBeingRemoved)
     World world;
     Guest guest{world, 9, small_buffers()};
     guest.open();
-    guest.put(Guest::tx_setup_at, rvif_tx_setup{RVIF_ADDR(0ull, Guest::descs_at)});
+    guest.put(Guest::tx_setup_at, rvif_tx_setup{RVIF_ADDR(0ull, Guest::descs_at), 0, 0});
     guest.put(Guest::rx_setup_at, guest.rx_setup(0));
     std::atomic<bool> stop{false};
     under_traffic(world, [&] {

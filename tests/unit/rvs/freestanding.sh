@@ -26,9 +26,11 @@ if [ -n "$indirect" ]; then
 	bad=1
 fi
 
-wide=$(objdump -d --no-show-raw-insn "$lib" | grep -cE '%[yz]mm' || true)
-if [ "$wide" != 0 ]; then
-	echo "uses AVX: $wide instructions"
+# In one function, which is called only for those who said that they have AVX2.
+wide=$(objdump -dC --no-show-raw-insn "$lib" |
+	awk '/^[0-9a-f]+ </ { name = $0 } /%[yz]mm/ && name !~ /copy_avx2/ { print name; print }' | head -4)
+if [ -n "$wide" ]; then
+	echo "uses AVX: $wide"
 	bad=1
 fi
 exit $bad

@@ -150,40 +150,42 @@ TEST(RvsPorts, SourcesTellOfOthersThatStarted)
     Guest a{world, 0};
     Guest b{world, 1, {.tx_queues = 2}};
     a.open();
-    EXPECT_EQ(a.call(RVIF_OP_SOURCES), 0);
+    using Sources = std::vector<std::uint32_t>;
+    const auto number = [](std::int64_t source) { return static_cast<std::uint32_t>(source); };
+    EXPECT_EQ(a.sources(), Sources{});
     a.set_up();
     b.open();
     b.set_up();
-    EXPECT_EQ(a.call(RVIF_OP_SOURCES), 0); // set up is not started
+    EXPECT_EQ(a.sources(), Sources{}); // set up is not started
     EXPECT_EQ(b.call(RVIF_OP_START), 0);
-    EXPECT_EQ(a.call(RVIF_OP_SOURCES), 1 << b.source(0) | 1 << b.source(1));
-    EXPECT_EQ(b.call(RVIF_OP_SOURCES), 0);
+    EXPECT_EQ(a.sources(), (Sources{number(b.source(0)), number(b.source(1))}));
+    EXPECT_EQ(b.sources(), Sources{});
     EXPECT_EQ(a.call(RVIF_OP_START), 0);
-    EXPECT_EQ(b.call(RVIF_OP_SOURCES), 1 << a.source());
+    EXPECT_EQ(b.sources(), Sources{number(a.source())});
     EXPECT_EQ(b.call(RVIF_OP_STOP), 0);
-    EXPECT_EQ(a.call(RVIF_OP_SOURCES), 0);
+    EXPECT_EQ(a.sources(), Sources{});
     a.leave();
-    EXPECT_EQ(b.call(RVIF_OP_SOURCES), 0);
+    EXPECT_EQ(b.sources(), Sources{});
 }
 
 TEST(RvsPorts, SourcesRunOutAndComeBack)
 {
     World world;
     std::vector<std::unique_ptr<Guest>> guests;
-    for (std::uint32_t p = 0; p < 8; ++p) {
+    for (std::uint32_t p = 0; p < 17; ++p) {
         guests.push_back(std::make_unique<Guest>(world, p, GuestOptions{.tx_queues = 8}));
         guests.back()->open();
-        for (std::uint32_t q = 0; q < (p == 7 ? 7u : 8u); ++q)
+        for (std::uint32_t q = 0; q < 8 && p < 16; ++q)
             ASSERT_EQ(guests.back()->setup_tx(q), p * 8 + q);
     }
-    EXPECT_EQ(guests[7]->setup_tx(7), -RVIF_E_FULL);
+    EXPECT_EQ(guests[16]->setup_tx(0), -RVIF_E_FULL);
     EXPECT_EQ(guests[7]->setup_tx(0), 56); // again: keeps its source
     guests[2]->leave();
-    EXPECT_EQ(guests[7]->setup_tx(7), 16);
-    for (std::uint32_t p = 3; p < 7; ++p) {
+    EXPECT_EQ(guests[16]->setup_tx(0), 16);
+    for (std::uint32_t p = 3; p < 7; ++p)
         EXPECT_EQ(guests[p]->call(RVIF_OP_START), 0);
-        EXPECT_GT(guests[7]->call(RVIF_OP_SOURCES), 0);
-    }
+    EXPECT_EQ(guests[16]->sources().size(), 32u);
+    EXPECT_EQ(guests[3]->sources().size(), 24u);
 }
 
 TEST(RvsPorts, ManagerLimitsTransmitQueues)

@@ -171,7 +171,7 @@ TEST_F(Race, ChainThatEndsAndDoesNotEnd)
     for (std::uint32_t i = 0; i < 4; ++i)
         sender.desc(i, {sender.stage(f), 64, i < 3 ? RVIF_TX_MORE : 0});
     {
-        const Flipper flipper{desc_len_flags(1), 64, 64 | std::uint64_t{RVIF_TX_MORE} << 32};
+        const Flipper flipper{desc_len_flags(1), 64, 64 | std::uint64_t{RVIF_TX_MORE} << 16};
         for_a_while([&] {
             post();
             ASSERT_EQ(sender.transmit(4), 4);

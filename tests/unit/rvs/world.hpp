@@ -104,15 +104,43 @@ struct GuestOptions {
     std::uint32_t tx_queues = 1;
     std::uint32_t buffers = 160;
     std::uint64_t mac = 0; // pinned
+    std::uint32_t rx_flags = 0;
+};
+
+// A transmit descriptor, in numbers that need no casts.
+struct Desc {
+    rvif_addr_t addr;
+    std::size_t len;
+    std::uint32_t flags = 0;
+    std::uint32_t vlan = 0;
+    std::uint32_t segsz = 0;
+
+    [[nodiscard]] rvif_tx_desc wire() const
+    {
+        return {addr, static_cast<std::uint16_t>(len), static_cast<std::uint16_t>(flags),
+                static_cast<std::uint16_t>(vlan), static_cast<std::uint16_t>(segsz)};
+    }
+};
+
+// What a receiver is told of a frame.
+struct Received {
+    std::uint32_t flags = 0; // RVIF_COMP_*
+    std::uint32_t hash = 0;
+    std::uint16_t vlan = 0;
+    std::uint16_t segsz = 0;
+
+    bool operator==(const Received &) const = default;
 };
 
 // The guest at a port, with one region, number 0.
 class Guest {
   public:
     // Offsets in the region.
-    static constexpr std::uint64_t tx_setup_at = 0x0;
+    static constexpr std::uint64_t tx_setup_at = 0x0; // 16 bytes a queue
     static constexpr std::uint64_t rx_setup_at = 0x100;
     static constexpr std::uint64_t stats_at = 0x400;
+    static constexpr std::uint64_t sources_at = 0x600;
+    static constexpr std::uint64_t rss_at = 0x700;
     static constexpr std::uint64_t descs_at = 0x1000; // 4 KiB a queue
     static constexpr std::uint64_t lanes_at = 0x10000;
     static constexpr std::uint64_t payload_len = 0x60000;
@@ -138,8 +166,19 @@ class Guest {
     {
         PortOptions options;
         options.mac = options_.mac;
+        open(options);
+    }
+    void open(const PortOptions &options)
+    {
         must(world_->port_open(id(), options) == Error::none, "port_open");
         must(add_region() == Error::none, "region_add");
+    }
+    // As join(), with a policy.
+    void join(const PortOptions &options)
+    {
+        open(options);
+        set_up();
+        must(call(RVIF_OP_START) == 0, "START");
     }
     Error add_region() { return world_->region_add(id(), 0, memory_.base(), memory_.size()); }
 
@@ -156,13 +195,18 @@ class Guest {
     }
     std::int64_t setup_tx(std::uint32_t queue)
     {
-        put(tx_setup_at + 8 * queue, rvif_tx_setup{RVIF_ADDR(0ull, descs_at + 0x1000 * queue)});
-        return call(RVIF_OP_TX_SETUP, queue, RVIF_ADDR(0ull, tx_setup_at + 8 * queue));
+        put(tx_setup_at + 16 * queue,
+            rvif_tx_setup{RVIF_ADDR(0ull, descs_at + 0x1000 * queue), tx_flags(), 0});
+        return call(RVIF_OP_TX_SETUP, queue, RVIF_ADDR(0ull, tx_setup_at + 16 * queue));
     }
     [[nodiscard]] rvif_rx_setup rx_setup(std::uint32_t queue) const
     {
         return rvif_rx_setup{RVIF_ADDR(0ull, lanes_at + queue * lanes_len()), options_.depth,
-                             options_.buf_len, 0, 0};
+                             options_.buf_len, 0, options_.rx_flags};
+    }
+    [[nodiscard]] static std::uint32_t tx_flags()
+    {
+        return __builtin_cpu_supports("avx2") != 0 ? RVIF_TXQ_AVX2 : 0u;
     }
     std::int64_t setup_rx(std::uint32_t queue, const rvif_rx_setup &setup)
     {
@@ -188,9 +232,9 @@ class Guest {
         staged_ += (bytes.size() + 63) / 64 * 64;
         return RVIF_ADDR(0ull, at);
     }
-    void desc(std::uint32_t index, rvif_tx_desc d, std::uint32_t queue = 0)
+    void desc(std::uint32_t index, const Desc &d, std::uint32_t queue = 0)
     {
-        put(descs_at + 0x1000 * queue + sizeof(d) * index, d);
+        put(descs_at + 0x1000 * queue + sizeof(rvif_tx_desc) * index, d.wire());
     }
     std::int64_t transmit(std::uint64_t count, std::uint64_t queue = 0)
     {
@@ -200,7 +244,7 @@ class Guest {
     {
         std::uint32_t n = 0;
         for (const Bytes &frame : frames)
-            desc(n++, {stage(frame), static_cast<std::uint32_t>(frame.size()), 0}, queue);
+            desc(n++, {stage(frame), frame.size()}, queue);
         return transmit(n, queue);
     }
     std::int64_t send(const Bytes &frame, std::uint32_t queue = 0)
@@ -224,6 +268,19 @@ class Guest {
 
     // ---------------------------------------------------------------- receiving
 
+    // The live sources of other ports.
+    std::vector<std::uint32_t> sources()
+    {
+        must(call(RVIF_OP_SOURCES, RVIF_ADDR(0ull, sources_at)) == 0, "SOURCES");
+        const auto found = get<rvif_sources>(sources_at);
+        std::vector<std::uint32_t> all;
+        for (std::uint32_t s = 0; s < RVIF_MAX_SOURCES; ++s) {
+            if ((found.live[s / 64] >> (s % 64) & 1) != 0)
+                all.push_back(s);
+        }
+        return all;
+    }
+
     // Posts up to count buffers to a lane; returns how many there was room for.
     std::uint32_t post(std::int64_t source, std::uint32_t count, std::uint32_t queue = 0)
     {
@@ -244,18 +301,30 @@ class Guest {
     }
 
     // Takes the next whole frame from a lane. False: none.
-    bool receive(std::int64_t source, Bytes &frame, std::uint32_t queue = 0)
+    bool receive(std::int64_t source, Bytes &frame, std::uint32_t queue = 0,
+                 Received *notes = nullptr)
     {
         Cursor &c = cursor(source, queue);
         if ((comp(source, c.taken, queue) & RVIF_PHASE) != phase(c.taken))
             return false;
         frame.clear();
+        if (notes != nullptr) {
+            const std::uint64_t first = comp(source, c.taken, queue);
+            const std::uint32_t meta = load32(meta_at(source, queue) +
+                                              4 * (c.taken % options_.depth));
+            *notes = {static_cast<std::uint32_t>(first) & RVIF_COMP_FLAGS & ~RVIF_COMP_MORE,
+                      static_cast<std::uint32_t>(first >> 32), static_cast<std::uint16_t>(meta),
+                      static_cast<std::uint16_t>(meta >> 16)};
+        }
         bool more = true;
-        while (more) {
-            const std::uint32_t entry = comp(source, c.taken, queue);
+        for (bool head = true; more; head = false) {
+            const std::uint64_t entry = comp(source, c.taken, queue);
             // The switch shows a frame whole or not at all.
             must((entry & RVIF_PHASE) == phase(c.taken), "partial frame");
-            must((entry & ~(RVIF_PHASE | RVIF_COMP_MORE | RVIF_COMP_LEN_MASK)) == 0, "comp bits");
+            const std::uint64_t known =
+                RVIF_PHASE | RVIF_COMP_LEN_MASK |
+                (head ? RVIF_COMP_FLAGS | ~0ull << 32 : RVIF_COMP_MORE);
+            must((entry & ~known) == 0, "comp bits");
             must(!c.buffers.empty(), "completion without a posted buffer");
             const std::uint32_t len = entry & RVIF_COMP_LEN_MASK;
             must(len <= options_.buf_len, "comp length");
@@ -288,14 +357,14 @@ class Guest {
     {
         return stats().frames.drops[reason];
     }
-    [[nodiscard]] std::uint32_t comp(std::int64_t source, std::uint32_t i, std::uint32_t queue = 0)
+    [[nodiscard]] std::uint64_t comp(std::int64_t source, std::uint32_t i, std::uint32_t queue = 0)
     {
-        return load32(comp_at(source, queue) + 4 * (i % options_.depth));
+        return load64(comp_at(source, queue) + 8 * (i % options_.depth));
     }
     void set_comp(std::int64_t source, std::uint32_t i, std::uint32_t value,
                   std::uint32_t queue = 0)
     {
-        store32(comp_at(source, queue) + 4 * (i % options_.depth), value);
+        put<std::uint64_t>(comp_at(source, queue) + 8 * (i % options_.depth), value);
     }
     [[nodiscard]] std::uint32_t phase(std::uint32_t i) const
     {
@@ -316,7 +385,11 @@ class Guest {
     }
     [[nodiscard]] std::uint64_t comp_at(std::int64_t source, std::uint32_t queue = 0) const
     {
-        return posted_at(source, queue) + RVIF_LANE_HALF(options_.depth);
+        return posted_at(source, queue) + RVIF_LANE_COMP(options_.depth);
+    }
+    [[nodiscard]] std::uint64_t meta_at(std::int64_t source, std::uint32_t queue = 0) const
+    {
+        return posted_at(source, queue) + RVIF_LANE_META(options_.depth);
     }
     [[nodiscard]] std::uint64_t lanes_len() const
     {
@@ -343,6 +416,11 @@ class Guest {
     [[nodiscard]] std::uint32_t load32(std::uint64_t offset) const
     {
         return __atomic_load_n(reinterpret_cast<const std::uint32_t *>(memory_.data() + offset),
+                               __ATOMIC_ACQUIRE);
+    }
+    [[nodiscard]] std::uint64_t load64(std::uint64_t offset) const
+    {
+        return __atomic_load_n(reinterpret_cast<const std::uint64_t *>(memory_.data() + offset),
                                __ATOMIC_ACQUIRE);
     }
     static void must(bool condition, const char *what)

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the manager lets a port do. Written while the port is closed, read by everybody's calls.
+#ifndef RVS_POLICY_HPP
+#define RVS_POLICY_HPP
+
+#include "rvs/switch.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+namespace rvs {
+
+// Bits of Policy::flags: one load tells a call that nothing is to be done.
+namespace policy {
+inline constexpr std::uint32_t vlan = 1u << 0;       // knows VLANs; else tags are payload
+inline constexpr std::uint32_t isolated = 1u << 1;   // not among isolated ports
+inline constexpr std::uint32_t own_macs = 1u << 2;   // sends from its own addresses only
+inline constexpr std::uint32_t rate = 1u << 3;       // Policy::rate
+inline constexpr std::uint32_t storm = 1u << 4;      // Policy::storm
+inline constexpr std::uint32_t mirror = 1u << 5;     // Policy::mirror_to
+inline constexpr std::uint32_t link_down = 1u << 6;
+inline constexpr std::uint32_t mute = 1u << 7;       // may not send
+
+// Those that concern every frame, not only the first of a run with the same addresses.
+inline constexpr std::uint32_t each_frame = rate | mirror | link_down | mute;
+} // namespace policy
+
+inline constexpr std::uint32_t vlan_ids = 4096;
+
+// Token bucket in one word: the time at which all that was sent would have been paid for (GCRA).
+struct Bucket {
+    static constexpr unsigned cost_bits = 24;
+
+    std::atomic<std::uint64_t> paid;      // in clock ticks
+    std::atomic<std::uint64_t> cost;         // ticks a unit, 40.24 fixed point
+    std::atomic<std::uint64_t> tolerance; // ticks
+
+    // Takes `units` at time now. Wait-free: who shares the bucket are queues of one port.
+    bool take(std::uint64_t units, std::uint64_t now)
+    {
+        const auto price = static_cast<std::uint64_t>(
+            (static_cast<unsigned __int128>(units) * cost.load(std::memory_order_relaxed)) >> cost_bits);
+        std::uint64_t old = paid.load(std::memory_order_relaxed);
+        // Idle time is not saved up. A clock that went back (another CPU's) must not lock us out.
+        if (old < now || old - now > tolerance.load(std::memory_order_relaxed) * 2 + price) {
+            if (paid.compare_exchange_strong(old, now, std::memory_order_relaxed))
+                old = now;
+        }
+        old = paid.fetch_add(price, std::memory_order_relaxed);
+        if (old + price <= now + tolerance.load(std::memory_order_relaxed))
+            return true;
+        paid.fetch_sub(price, std::memory_order_relaxed);
+        return false;
+    }
+};
+
+struct Policy {
+    std::atomic<std::uint32_t> flags;
+    std::atomic<std::uint32_t> native;     // VLAN of untagged frames, 0: none
+    std::atomic<std::uint32_t> mac_limit;  // 0: none
+    std::atomic<std::uint32_t> mirror_to;  // port
+    std::atomic<std::uint64_t> macs[max_port_macs + 1]; // 0: none
+    std::atomic<std::uint64_t> vlans[vlan_ids / 64]; // bitmap: tagged ones
+    alignas(64) Bucket rate; // of bytes
+    alignas(64) Bucket storm; // of frames
+
+    [[nodiscard]] std::uint32_t has(std::uint32_t bits) const
+    {
+        return flags.load(std::memory_order_relaxed) & bits;
+    }
+    [[nodiscard]] bool tagged_member(std::uint32_t vlan) const
+    {
+        return (vlans[vlan / 64].load(std::memory_order_relaxed) >> (vlan % 64) & 1) != 0;
+    }
+    // Whether frames of this VLAN may leave here; 0 is the VLAN of ports that know none.
+    [[nodiscard]] bool member(std::uint32_t vlan) const
+    {
+        if (has(policy::vlan) == 0)
+            return vlan == 0;
+        return vlan != 0 && (vlan == native.load(std::memory_order_relaxed) || tagged_member(vlan));
+    }
+    [[nodiscard]] bool owns(std::uint64_t mac) const
+    {
+        for (const auto &own : macs) {
+            if (own.load(std::memory_order_relaxed) == mac)
+                return true;
+        }
+        return false;
+    }
+};
+
+} // namespace rvs
+
+#endif // RVS_POLICY_HPP

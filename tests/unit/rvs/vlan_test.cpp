@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// Access and trunk ports, native VLANs, tags that are asked for and tags that are taken out.
+#include "net.hpp"
+
+#include <gtest/gtest.h>
+#include <set>
+#include <span>
+
+namespace rvs::test {
+namespace {
+
+constexpr std::uint16_t both[] = {10, 20};
+constexpr std::uint16_t ten[] = {10};
+
+PortOptions access(std::uint32_t vlan)
+{
+    PortOptions options;
+    options.native_vlan = vlan;
+    return options;
+}
+PortOptions trunk(std::span<const std::uint16_t> vlans, std::uint32_t native = 0)
+{
+    PortOptions options;
+    options.native_vlan = native;
+    options.trunk = vlans.data();
+    options.trunk_count = vlans.size();
+    return options;
+}
+
+struct Vlan : testing::Test {
+    Vlan()
+    {
+        net.add(access(10));      // 0
+        net.add(access(10));      // 1
+        net.add(access(20));      // 2
+        net.add(trunk(both));     // 3
+        net.add(trunk(ten, 20));  // 4: 20 without a tag
+        net.add();                // 5 knows no VLANs
+        net.add();                // 6 neither
+    }
+    const Bytes hello = frame(broadcast, mac(1), 80);
+    Net net;
+};
+
+TEST_F(Vlan, FloodStaysInItsVlanAndHasATagWhereThePortHasOne)
+{
+    EXPECT_EQ(net.send(0, hello), (std::vector<Out>{{1, hello, {}},
+                                                    {3, tagged(hello, 10), {}},
+                                                    {4, tagged(hello, 10), {}}}));
+    EXPECT_EQ(net.send(2, hello), (std::vector<Out>{{3, tagged(hello, 20), {}}, {4, hello, {}}}));
+    EXPECT_EQ(net.send(4, hello), (std::vector<Out>{{2, hello, {}}, {3, tagged(hello, 20), {}}}));
+    EXPECT_EQ(net.send(3, tagged(hello, 10)),
+              (std::vector<Out>{{0, hello, {}}, {1, hello, {}}, {4, tagged(hello, 10), {}}}));
+}
+
+TEST_F(Vlan, PriorityTravelsWithTheTag)
+{
+    EXPECT_EQ(net.send(3, tagged(hello, 0xa00a)),
+              (std::vector<Out>{{0, hello, {}}, {1, hello, {}}, {4, tagged(hello, 0xa00a), {}}}));
+    // A tag of VLAN 0 says nothing but the priority.
+    EXPECT_EQ(net.send(0, tagged(hello, 0xe000)), (std::vector<Out>{{1, hello, {}},
+                                                                    {3, tagged(hello, 0xe00a), {}},
+                                                                    {4, tagged(hello, 0xe00a), {}}}));
+}
+
+TEST_F(Vlan, PortsThatKnowNoVlansShareOneAndCarryTagsAsPayload)
+{
+    EXPECT_EQ(net.reached(5, hello), Ports{6});
+    EXPECT_EQ(net.reached(5, tagged(hello, 10)), Ports{6});
+}
+
+TEST_F(Vlan, FramesOfForeignVlansAreDroppedAndCounted)
+{
+    EXPECT_TRUE(net.send(0, tagged(hello, 20)).empty()); // an access port takes no tags
+    EXPECT_TRUE(net.send(0, tagged(hello, 10)).empty());
+    EXPECT_EQ(net.drops(0, RVIF_DROP_VLAN_INGRESS), 2u);
+    EXPECT_TRUE(net.send(3, tagged(hello, 30)).empty());
+    EXPECT_TRUE(net.send(3, hello).empty()); // a trunk without a native VLAN, no untagged ones
+    EXPECT_TRUE(net.send(3, tagged(hello, 0xfff)).empty());
+    EXPECT_EQ(net.drops(3, RVIF_DROP_VLAN_INGRESS), 3u);
+    EXPECT_EQ(net[3].stats().frames.tx_frames, 0u);
+}
+
+TEST_F(Vlan, SameMacInTwoVlansIsTwoStations)
+{
+    net.introduce(1, 7);
+    net.introduce(2, 7);
+    const Bytes f = frame(mac(7), mac(1), 90);
+    EXPECT_EQ(net.reached(0, f), Ports{1});
+    EXPECT_EQ(net.send(3, tagged(f, 10)), (std::vector<Out>{{1, f, {}}}));
+    EXPECT_EQ(net.send(3, tagged(f, 20)), (std::vector<Out>{{2, f, {}}}));
+    FdbEntry entries[16];
+    std::size_t cursor = 0;
+    std::multiset<std::uint32_t> vlans;
+    for (std::size_t n = net.world->fdb_read(cursor, entries, 16); n-- != 0;) {
+        if (entries[n].mac == word(mac(7)))
+            vlans.insert(entries[n].vlan);
+    }
+    EXPECT_EQ(vlans, (std::multiset<std::uint32_t>{10, 20}));
+}
+
+TEST_F(Vlan, BurstThatMixesVlansIsSortedFrameByFrame)
+{
+    net.introduce(1, 7);
+    net.introduce(2, 7);
+    const Bytes f = frame(mac(7), mac(1), 90);
+    std::vector<Bytes> burst;
+    for (int i = 0; i < 24; ++i)
+        burst.push_back(i % 3 == 2 ? f : tagged(f, i % 3 == 0 ? 10 : 20));
+    EXPECT_EQ(net[3].send(burst), 24);
+    std::map<std::uint32_t, int> got;
+    for (const Out &o : net.take()) {
+        EXPECT_EQ(o.frame, f);
+        ++got[o.port];
+    }
+    EXPECT_EQ(got, (std::map<std::uint32_t, int>{{1, 8}, {2, 8}}));
+    EXPECT_EQ(net.drops(3, RVIF_DROP_VLAN_INGRESS), 8u);
+}
+
+TEST_F(Vlan, TagThatIsAskedForIsAsGoodAsOneInTheFrame)
+{
+    EXPECT_EQ(net.send(3, hello, RVIF_TX_VLAN, 0x200a),
+              (std::vector<Out>{{0, hello, {}}, {1, hello, {}}, {4, tagged(hello, 0x200a), {}}}));
+    EXPECT_EQ(net.send(5, hello, RVIF_TX_VLAN, 0x300a),
+              (std::vector<Out>{{6, tagged(hello, 0x300a), {}}}));
+    EXPECT_TRUE(net.send(0, hello, RVIF_TX_VLAN, 20).empty());
+    EXPECT_EQ(net.drops(0, RVIF_DROP_VLAN_INGRESS), 1u);
+}
+
+TEST_F(Vlan, ReceiverThatWantsTagsApartGetsThemApart)
+{
+    net.add(trunk(both), {.buffers = 700, .rx_flags = RVIF_RXQ_VLAN}); // 7
+    net.add({}, {.buffers = 700, .rx_flags = RVIF_RXQ_VLAN});          // 8
+    const Received note{RVIF_COMP_VLAN, 0, 20, 0};
+    EXPECT_EQ(net.send(2, hello),
+              (std::vector<Out>{{3, tagged(hello, 20), {}}, {4, hello, {}}, {7, hello, note}}));
+    auto got = net.send(5, tagged(hello, 20));
+    EXPECT_EQ(got, (std::vector<Out>{{6, tagged(hello, 20), {}}, {8, hello, note}}));
+    got = net.send(5, hello, RVIF_TX_VLAN, 20);
+    EXPECT_EQ(got, (std::vector<Out>{{6, tagged(hello, 20), {}}, {8, hello, note}}));
+    got = net.send(5, hello); // nothing to take out
+    EXPECT_EQ(got, (std::vector<Out>{{6, hello, {}}, {8, hello, {}}}));
+}
+
+TEST_F(Vlan, ShortestFramesKeepTheirBytes)
+{
+    for (const std::size_t size : {14u, 15u, 16u, 17u, 18u, 20u, 60u}) {
+        const Bytes f = frame(broadcast, mac(1), size);
+        const auto got = net.send(0, f);
+        ASSERT_EQ(got.size(), 3u) << size;
+        EXPECT_EQ(got[0].frame, f) << size;
+        EXPECT_EQ(got[1].frame, tagged(f, 10)) << size;
+        if (size >= 14) {
+            EXPECT_EQ(net.send(3, tagged(f, 10))[0].frame, f) << size;
+        }
+    }
+}
+
+TEST_F(Vlan, UnicastToAPortOutsideOfTheVlanIsDropped)
+{
+    // Learned there, then the port came back in another VLAN: the table is per VLAN, so only a
+    // static address can point outside.
+    PortOptions options = access(20);
+    options.mac = word(mac(9));
+    net.add(options); // 7
+    EXPECT_EQ(net.send(2, frame(mac(9), mac(1))).size(), 1u);
+    EXPECT_EQ(net.send(0, frame(mac(9), mac(1))).size(), 3u) << "unknown in VLAN 10: flooded there";
+}
+
+TEST(VlanOptions, AreChecked)
+{
+    World world;
+    for (const std::uint32_t vlan : {4095u, 4096u, ~0u})
+        EXPECT_EQ(world->port_open(PortId{0}, access(vlan)), Error::arg) << vlan;
+    for (const std::uint16_t vlan : {std::uint16_t{0}, std::uint16_t{4095}, std::uint16_t{65535}}) {
+        const std::uint16_t list[] = {10, vlan};
+        EXPECT_EQ(world->port_open(PortId{0}, trunk(list)), Error::arg) << vlan;
+    }
+    const std::uint16_t edges[] = {1, 4094};
+    EXPECT_EQ(world->port_open(PortId{0}, trunk(edges, 4094)), Error::none);
+}
+
+TEST(VlanOptions, GoWithThePort)
+{
+    Net net;
+    net.add(access(10));
+    net.add(access(10));
+    net[1].leave();
+    net[1].join();
+    net.post();
+    EXPECT_TRUE(net.send(0, frame(broadcast, mac(1))).empty());
+    EXPECT_EQ(net.drops(0, RVIF_DROP_NO_DESTINATION), 1u);
+}
+
+} // namespace
+} // namespace rvs::test
