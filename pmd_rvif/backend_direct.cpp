@@ -490,7 +490,7 @@ std::unique_ptr<Backend> attach_direct(const Config &config, std::string &why)
     }
     Message message;
     message.kind = Kind::port_open;
-    message.say(config.device);
+    message.say(config.label.empty() ? config.device : config.label);
     if (!session->ask(message, {}, message, why)) {
         return nullptr;
     }

@@ -14,7 +14,9 @@
 namespace rvif {
 namespace {
 
-constexpr const char *known[] = {"backend", "export", "socket", "instance", "mac", nullptr};
+constexpr const char *known[] = {"backend", "export", "socket", "instance", "mac", "label", nullptr};
+
+constexpr std::size_t rvs_label_size = 32;
 
 struct Kvargs {
     rte_kvargs *list;
@@ -36,7 +38,8 @@ std::uint64_t trailing_number(const std::string &name)
 } // namespace
 
 const char *const devargs_help =
-    "backend=elisa|direct,export=<name>,socket=<path>,instance=<number>,mac=<xx:xx:xx:xx:xx:xx>";
+    "backend=elisa|direct,export=<name>,socket=<path>,instance=<number>,mac=<xx:xx:xx:xx:xx:xx>,"
+    "label=<name>";
 
 std::optional<Config> parse_devargs(const char *device, const char *args, std::string &why)
 {
@@ -97,6 +100,13 @@ std::optional<Config> parse_devargs(const char *device, const char *args, std::s
                 return std::nullopt;
             }
             config.socket = value;
+        } else if (key == "label") {
+            if (value.size() >= rvs_label_size) {
+                why = "label=" + value + ": a label has at most " +
+                      std::to_string(rvs_label_size - 1) + " bytes";
+                return std::nullopt;
+            }
+            config.label = value;
         } else if (key == "instance") {
             const char *end = value.data() + value.size();
             const auto [at, error] = std::from_chars(value.data(), end, config.instance);
@@ -120,6 +130,10 @@ std::optional<Config> parse_devargs(const char *device, const char *args, std::s
     }
     if (config.backend == BackendKind::elisa && !config.socket.empty()) {
         why = "socket= is of backend=direct: say backend=direct, or leave socket= out";
+        return std::nullopt;
+    }
+    if (config.backend == BackendKind::elisa && !config.label.empty()) {
+        why = "label= is of backend=direct: a VM has the label that the host gave it";
         return std::nullopt;
     }
     if (config.backend == BackendKind::direct && export_given) {

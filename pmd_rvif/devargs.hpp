@@ -16,6 +16,7 @@ struct Config {
     std::string device;                // net_rvif0
     std::string export_name;           // elisa: which switch
     std::string socket;                // direct: where its manager listens
+    std::string label;                 // direct: what the manager's configuration calls it
     std::uint64_t instance = 0;        // names the port within its VM
     std::optional<rte_ether_addr> mac; // a random local one otherwise
 };

@@ -63,6 +63,43 @@ class Reader {
         value = static_cast<std::uint32_t>(given->get());
     }
 
+    void flag(std::string_view key, bool &value)
+    {
+        const toml::node *const node = table_.get(key);
+        if (node == nullptr) {
+            return;
+        }
+        if (const auto *const given = node->as_boolean(); given != nullptr) {
+            value = given->get();
+        } else {
+            complain(node->source(), name(key) + " must be true or false");
+        }
+    }
+
+    // Calls each(node) for the elements of an array.
+    template <class Each>
+    void list(std::string_view key, std::size_t most, const std::string &what, Each each)
+    {
+        const toml::node *const node = table_.get(key);
+        if (node == nullptr) {
+            return;
+        }
+        const auto *const array = node->as_array();
+        if (array == nullptr || array->empty() || array->size() > most) {
+            complain(node->source(),
+                     name(key) + " must be a list of 1 to " + std::to_string(most) + " " + what);
+            return;
+        }
+        for (const toml::node &element : *array) {
+            if (!each(element)) {
+                complain(element.source(), name(key) + " has an element that is none of " + what);
+                return;
+            }
+        }
+    }
+
+    [[nodiscard]] bool has(std::string_view key) const { return table_.get(key) != nullptr; }
+
     void complain_at(std::string_view key, const std::string &what)
     {
         const toml::node *const node = table_.get(key);
@@ -94,7 +131,7 @@ class Reader {
 std::optional<Error> read_switch(const toml::table &table, std::string_view origin, Config &config)
 {
     Reader reader{table, origin, "[switch]"};
-    reader.allow_only({"export", "fdb_entries", "fdb_age", "statistics"});
+    reader.allow_only({"export", "fdb_entries", "fdb_age", "statistics", "tsc_hz"});
     if (auto name = reader.text("export")) {
         if (const auto packed = elisa::doorbell::pack_name(*name); !packed) {
             reader.complain_at("export", "is not a name (1 to 31 letters, digits, '-', '_', '.')");
@@ -103,14 +140,73 @@ std::optional<Error> read_switch(const toml::table &table, std::string_view orig
     }
     reader.number("fdb_entries", config.limits.fdb_entries, 64, 1 << 20);
     reader.number("fdb_age", config.limits.fdb_age_ticks, 1, 200);
+    if (reader.has("tsc_hz")) {
+        if (const auto *const hz = table.get("tsc_hz")->as_integer();
+            hz != nullptr && hz->get() >= 0 && hz->get() <= 100'000'000'000) {
+            config.limits.clock_hz = static_cast<std::uint64_t>(hz->get());
+        } else {
+            reader.complain_at("tsc_hz", "must be ticks a second, such as 2400000000");
+        }
+    }
     reader.number("statistics", config.statistics_seconds, 0, 86400);
     return reader.error();
+}
+
+// What concerns the port's place in the network.
+void read_policy(Reader &reader, GuestConfig &guest)
+{
+    constexpr std::int64_t last_vlan = 4094;
+    if (reader.has("vlan") && (reader.has("trunk") || reader.has("native"))) {
+        reader.complain_at("vlan", "is of an access port; a trunk has 'trunk' and 'native'");
+    }
+    reader.number("vlan", guest.native, 1, last_vlan);
+    reader.number("native", guest.native, 1, last_vlan);
+    if (reader.has("native") && !reader.has("trunk")) {
+        reader.complain_at("native", "is of a trunk: give 'trunk', too, or 'vlan' instead");
+    }
+    reader.list("trunk", static_cast<std::size_t>(last_vlan), "VLANs from 1 to 4094",
+                [&](const toml::node &node) {
+                    const auto *const vlan = node.as_integer();
+                    if (vlan == nullptr || vlan->get() < 1 || vlan->get() > last_vlan) {
+                        return false;
+                    }
+                    guest.trunk.push_back(static_cast<std::uint16_t>(vlan->get()));
+                    return true;
+                });
+    reader.flag("isolated", guest.isolated);
+    reader.list("macs", rvs::max_port_macs, "addresses of stations", [&](const toml::node &node) {
+        const auto *const text = node.as_string();
+        const auto mac = text != nullptr ? parse_mac(text->get()) : std::nullopt;
+        if (mac) {
+            guest.macs.push_back(*mac);
+        }
+        return mac.has_value();
+    });
+    reader.number("mac_limit", guest.mac_limit, 0, 1 << 20);
+    reader.number("rate", guest.rate_mbit, 0, 1'000'000);
+    reader.number("burst", guest.burst_kib, 0, 1 << 20);
+    if (reader.has("burst") && guest.rate_mbit == 0) {
+        reader.complain_at("burst", "is of a rate: give 'rate', too");
+    }
+    reader.number("storm", guest.storm, 0, 100'000'000);
+    if (auto mirror = reader.text("mirror")) {
+        guest.mirror = std::move(*mirror);
+    }
+    reader.flag("capture", guest.capture);
+    if (guest.capture && guest.ports != 1) {
+        reader.complain_at("capture", "is of one port, but there are " +
+                                          std::to_string(guest.ports));
+    }
+    if (guest.capture && !guest.mirror.empty()) {
+        reader.complain_at("mirror", "makes no sense for a capture");
+    }
 }
 
 std::optional<Error> read_guest(const toml::table &table, std::string_view origin, Config &config)
 {
     Reader reader{table, origin, "[[guest]]"};
-    reader.allow_only({"label", "mac", "ports", "tx_queues"});
+    reader.allow_only({"label", "mac", "ports", "tx_queues", "vlan", "trunk", "native", "isolated",
+                       "macs", "mac_limit", "rate", "burst", "storm", "mirror", "capture"});
     GuestConfig guest;
     if (auto label = reader.text("label")) {
         guest.label = std::move(*label);
@@ -141,11 +237,89 @@ std::optional<Error> read_guest(const toml::table &table, std::string_view origi
             reader.complain_at("mac", "is another guest's already");
         }
     }
+    read_policy(reader, guest);
     config.guests.push_back(std::move(guest));
     return reader.error();
 }
 
+// Once all guests are known.
+std::optional<Error> check_mirrors(const toml::table &root, std::string_view origin,
+                                   const Config &config)
+{
+    const toml::array *const guests = root["guest"].as_array();
+    for (std::size_t i = 0; i < config.guests.size(); ++i) {
+        const std::string &mirror = config.guests[i].mirror;
+        const GuestConfig *const to = mirror.empty() ? nullptr : config.find(mirror);
+        if (!mirror.empty() && (to == nullptr || !to->capture)) {
+            Reader reader{*guests->get(i)->as_table(), origin, "[[guest]]"};
+            reader.complain_at("mirror", "'" + mirror + "' is no [[guest]] with capture = true");
+            return reader.error();
+        }
+    }
+    return std::nullopt;
+}
+
 } // namespace
+
+bool Config::needs_clock() const noexcept
+{
+    return std::ranges::any_of(
+        guests, [](const GuestConfig &guest) { return guest.rate_mbit != 0 || guest.storm != 0; });
+}
+
+std::optional<rvs::PortId> Config::fixed_port(const GuestConfig &guest) const noexcept
+{
+    std::uint32_t port = RVIF_MAX_PORTS;
+    for (const GuestConfig &other : guests) {
+        port -= other.capture ? 1 : 0;
+        if (&other == &guest) {
+            return guest.capture ? std::optional{rvs::PortId{port}} : std::nullopt;
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<rvs::PortId> Config::free_port(const GuestConfig &guest,
+                                             std::uint64_t open) const noexcept
+{
+    const auto is_free = [&](std::uint32_t port) { return (open >> port & 1) == 0; };
+    if (const auto fixed = fixed_port(guest)) {
+        return is_free(static_cast<std::uint32_t>(*fixed)) ? fixed : std::nullopt;
+    }
+    const auto captures =
+        static_cast<std::uint32_t>(std::ranges::count(guests, true, &GuestConfig::capture));
+    for (std::uint32_t port = 0; port + captures < RVIF_MAX_PORTS; ++port) {
+        if (is_free(port)) {
+            return rvs::PortId{port};
+        }
+    }
+    return std::nullopt;
+}
+
+rvs::PortOptions Config::options(const GuestConfig &guest) const
+{
+    constexpr std::uint64_t bytes_per_mbit = 125'000;
+    rvs::PortOptions out;
+    out.label = guest.label.c_str();
+    out.mac = guest.mac;
+    out.max_tx_queues = guest.tx_queues;
+    out.native_vlan = guest.native;
+    out.trunk = guest.trunk.data();
+    out.trunk_count = guest.trunk.size();
+    out.isolated = guest.isolated;
+    out.own_macs_only = !guest.macs.empty();
+    std::ranges::copy(guest.macs, out.macs);
+    out.mac_limit = guest.mac_limit;
+    out.rate_bytes = guest.rate_mbit * bytes_per_mbit;
+    // Without a word on bursts: what comes in 10 ms.
+    out.rate_burst = guest.burst_kib != 0 ? std::uint64_t{guest.burst_kib} << 10 : out.rate_bytes / 100;
+    out.storm_frames = guest.storm;
+    out.capture = guest.capture;
+    if (const GuestConfig *const to = find(guest.mirror); to != nullptr) {
+        out.mirror_to = fixed_port(*to).value_or(rvs::no_port);
+    }
+    return out;
+}
 
 const GuestConfig *Config::find(std::string_view label) const noexcept
 {
@@ -222,6 +396,9 @@ Result<Config> parse_config(std::string_view text, std::string_view origin)
     }
     if (reader.error()) {
         return *reader.error();
+    }
+    if (auto error = check_mirrors(root, origin, config)) {
+        return std::move(*error);
     }
     if (config.guests.empty()) {
         return Error{elisa::make_error_code(elisa::Errc::invalid),

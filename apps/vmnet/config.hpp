@@ -5,6 +5,7 @@
 //     export = "rvs"          # name that drivers attach to
 //     fdb_entries = 16384     # learned MACs
 //     fdb_age = 120           # seconds until a silent MAC is forgotten
+//     tsc_hz = 0              # of the guests' time-stamp counters; 0: as measured here
 //     statistics = 10         # seconds between two tables of counters; 0: at the end only
 //
 //     [[guest]]               # one for each label that may attach; all others are refused
@@ -12,6 +13,17 @@
 //     mac = "02:00:00:00:00:01"   # optional: this one and no other
 //     ports = 1               # attachments at the same time
 //     tx_queues = 8           # of each
+//     vlan = 10               # access port: this VLAN, without tags; or
+//     trunk = [10, 20]        # these, with tags, and
+//     native = 30             # this one without
+//     isolated = true         # reaches no other isolated port
+//     macs = ["02:...", ...]  # anti-spoofing: sends from these (and mac) alone; up to 8
+//     mac_limit = 16          # addresses that may be seen at the port
+//     rate = 1000             # Mbit/s that it may send, ...
+//     burst = 256             # ... and KiB at once
+//     storm = 1000            # frames a second of it that are flooded
+//     mirror = "tap"          # the guest, one with capture = true, that gets copies of all its frames
+//     capture = false         # true: gets copies and nothing else
 #pragma once
 
 #include "elisa/error.hpp"
@@ -31,6 +43,17 @@ struct GuestConfig {
     std::uint64_t mac = 0; // first byte in bits 0..7; 0: any
     std::uint32_t ports = 1;
     std::uint32_t tx_queues = RVIF_MAX_QUEUES;
+
+    std::uint32_t native = 0; // VLAN without tags: vlan's or native's
+    std::vector<std::uint16_t> trunk{};
+    bool isolated = false;
+    std::vector<std::uint64_t> macs{};
+    std::uint32_t mac_limit = 0;
+    std::uint32_t rate_mbit = 0;
+    std::uint32_t burst_kib = 0;
+    std::uint32_t storm = 0;
+    std::string mirror{};
+    bool capture = false;
 };
 
 struct Config {
@@ -40,6 +63,16 @@ struct Config {
     std::vector<GuestConfig> guests;
 
     [[nodiscard]] const GuestConfig *find(std::string_view label) const noexcept;
+    // Somebody's rate is limited: the switch needs to know the clock.
+    [[nodiscard]] bool needs_clock() const noexcept;
+    // Captures have ports of their own, from the last one down, so that a mirror can be set up
+    // before its capture attaches; nullopt: any port that is free.
+    [[nodiscard]] std::optional<rvs::PortId> fixed_port(const GuestConfig &guest) const noexcept;
+    // The first port that is free for this guest, of those whose bit in `open` is 0.
+    [[nodiscard]] std::optional<rvs::PortId> free_port(const GuestConfig &guest,
+                                                       std::uint64_t open) const noexcept;
+    // Points into guest, which must outlive it.
+    [[nodiscard]] rvs::PortOptions options(const GuestConfig &guest) const;
 };
 
 // Messages begin with "origin:line:".

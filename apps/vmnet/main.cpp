@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The network's manager: exports the switch and admits guests to its ports.
+#include "clock.hpp"
 #include "config.hpp"
 #include "program.hpp"
 #include "service.hpp"
@@ -50,9 +51,12 @@ elisa::Result<vmnet::Config> configuration(const Options &options)
 int run(const Options &options)
 {
     const auto &stop = apps::stop_requested();
-    const auto config = configuration(options);
+    auto config = configuration(options);
     if (!config) {
         return apps::fail("vmnet", config.error());
+    }
+    if (config->needs_clock() && config->limits.clock_hz == 0) {
+        config->limits.clock_hz = vmnet::measure_tsc_hz();
     }
     if (options.check) {
         std::printf("vmnet: the configuration is good; %zu guest(s) are admitted to '%s'\n",

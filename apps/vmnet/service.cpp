@@ -46,23 +46,19 @@ Result<std::uint64_t> PortService::attach(elisa::AttachmentId id, const elisa::A
                             "its " + std::to_string(guest->ports) +
                                 " port(s) are taken (raise 'ports' in its [[guest]])"};
     }
-    const std::uint64_t open = switch_.ports();
-    for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port) {
-        if ((open >> port & 1) != 0) {
-            continue;
-        }
-        const rvs::Error error = switch_.port_open(
-            rvs::PortId{port},
-            {.label = guest->label.c_str(), .mac = guest->mac, .max_tx_queues = guest->tx_queues});
-        if (error != rvs::Error::none) {
-            return make_error(Errc::refused, std::string{"the switch: "} + text_of(error));
-        }
-        ports_.emplace(id, Port{rvs::PortId{port}, guest});
-        std::printf("port %u: '%s' attached\n", port, guest->label.c_str());
-        std::fflush(stdout);
-        return port;
+    const auto port = config_.free_port(*guest, switch_.ports());
+    if (!port) {
+        return make_error(Errc::quota, "all ports of the switch are taken");
     }
-    return make_error(Errc::quota, "all ports of the switch are taken");
+    rvs::PortOptions options = config_.options(*guest);
+    options.cookie = id.value();
+    if (const rvs::Error error = switch_.port_open(*port, options); error != rvs::Error::none) {
+        return make_error(Errc::refused, std::string{"the switch: "} + text_of(error));
+    }
+    ports_.emplace(id, Port{*port, guest});
+    std::printf("port %u: '%s' attached\n", number(*port), guest->label.c_str());
+    std::fflush(stdout);
+    return number(*port);
 }
 
 void PortService::detach(elisa::AttachmentId id)

@@ -145,11 +145,28 @@ void set_policy(Core &core, std::uint32_t index, const PortOptions &options)
     flag(policy::mute, options.capture);
     flag(policy::mirror, options.mirror_to != no_port);
 
+    const auto member = [&](std::atomic<std::uint64_t> &ports, bool in) {
+        if (in)
+            ports.fetch_or(bit(index));
+        else
+            ports.fetch_and(~bit(index));
+    };
+    // What whoever had this port before was in.
+    for (std::uint32_t i = 0; i < vlan_ids / 64; ++i) {
+        for (std::uint64_t left = to.vlans[i].load(); left != 0; left &= left - 1)
+            member(core.vlan_ports[i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(left))],
+                   false);
+        to.vlans[i].store(0);
+    }
+    member(core.vlan_ports[to.native.load()], false);
+    member(core.vlan_ports[0], (flags & policy::vlan) == 0);
     to.native.store(options.native_vlan);
-    for (auto &word : to.vlans)
-        word.store(0);
-    for (std::size_t i = 0; i < options.trunk_count; ++i)
+    if (options.native_vlan != 0)
+        member(core.vlan_ports[options.native_vlan], true);
+    for (std::size_t i = 0; i < options.trunk_count; ++i) {
         to.vlans[options.trunk[i] / 64].fetch_or(bit(options.trunk[i] % 64));
+        member(core.vlan_ports[options.trunk[i]], true);
+    }
     std::size_t n = 0;
     for (const std::uint64_t mac : options.macs)
         to.macs[n++].store(mac);
@@ -166,14 +183,6 @@ void set_policy(Core &core, std::uint32_t index, const PortOptions &options)
         set_bucket(to.storm, core.clock_hz, options.storm_frames, options.storm_frames);
     to.flags.store(flags);
 
-    const auto member = [&](std::atomic<std::uint64_t> &ports, bool in) {
-        if (in)
-            ports.fetch_or(bit(index));
-        else
-            ports.fetch_and(~bit(index));
-    };
-    for (std::uint32_t vlan = 0; vlan < vlan_ids; ++vlan)
-        member(core.vlan_ports[vlan], to.member(vlan));
     member(core.isolated_ports, options.isolated);
     member(core.capture_ports, options.capture);
     member(core.promisc_ports, true);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line of vmnet --backend direct.
+#include "clock.hpp"
 #include "direct_server.hpp"
 
 #include <csignal>
@@ -14,13 +15,14 @@ namespace {
 
 void usage(std::FILE *out)
 {
-    std::fputs("usage: vmnet --backend direct --socket PATH [--stats SECONDS] [--json FILE]\n"
+    std::fputs("usage: vmnet --backend direct --socket PATH [--config FILE] [--stats SECONDS] [--json FILE]\n"
                "\n"
                "A switch for DPDK processes on this host, each with\n"
                "    --vdev net_rvif0,backend=direct,socket=PATH\n"
                "No isolation: who can open PATH can read and write every packet.\n"
                "\n"
                "  --socket PATH    where drivers connect\n"
+               "  --config FILE    TOML: what each port may do; drivers say label=NAME\n"
                "  --stats SECONDS  print the ports' counters that often\n"
                "  --json FILE      write the ports' counters there at the end\n"
                "Ends on SIGINT or SIGTERM.\n",
@@ -32,8 +34,9 @@ void usage(std::FILE *out)
 int direct_main(int argc, char **argv)
 {
     DirectOptions options;
+    std::string config_file;
     const option longs[] = {
-        {"socket", required_argument, nullptr, 's'}, {"stats", required_argument, nullptr, 'i'},
+        {"socket", required_argument, nullptr, 's'}, {"config", required_argument, nullptr, 'c'}, {"stats", required_argument, nullptr, 'i'},
         {"json", required_argument, nullptr, 'j'},   {"backend", required_argument, nullptr, 'b'},
         {"help", no_argument, nullptr, 'h'},         {}};
     ::optind = 1;
@@ -41,6 +44,9 @@ int direct_main(int argc, char **argv)
         switch (c) {
         case 's':
             options.socket = ::optarg;
+            break;
+        case 'c':
+            config_file = ::optarg;
             break;
         case 'i':
             options.stats_interval = std::chrono::seconds{std::atoi(::optarg)};
@@ -66,6 +72,18 @@ int direct_main(int argc, char **argv)
     if (options.socket.empty() || ::optind != argc) {
         usage(stderr);
         return 2;
+    }
+
+    if (!config_file.empty()) {
+        auto config = load_config(config_file);
+        if (!config) {
+            std::fprintf(stderr, "vmnet: %s\n", config.error().message.c_str());
+            return 2;
+        }
+        options.config = std::move(*config);
+    }
+    if (options.config.needs_clock() && options.config.limits.clock_hz == 0) {
+        options.config.limits.clock_hz = measure_tsc_hz();
     }
 
     sigset_t ends;

@@ -51,7 +51,7 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
     }
 
     const std::size_t switch_bytes =
-        (rvs::Switch::footprint(options.limits) + 4095) & ~std::size_t{4095};
+        (rvs::Switch::footprint(options.config.limits) + 4095) & ~std::size_t{4095};
     server->memory_bytes_ = switch_bytes + board_bytes;
     server->memory_fd_ = Fd{::memfd_create("rvs", MFD_CLOEXEC)};
     if (!server->memory_fd_ ||
@@ -64,7 +64,7 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
         server->memory_ = nullptr;
         return failed("cannot map the switch's memory");
     }
-    server->switch_ = rvs::Switch::create(server->memory_, switch_bytes, options.limits);
+    server->switch_ = rvs::Switch::create(server->memory_, switch_bytes, options.config.limits);
     server->board_ = reinterpret_cast<Board *>(static_cast<std::byte *>(server->memory_) +
                                                switch_bytes); // zeros
     if (server->switch_ == nullptr) {
@@ -250,19 +250,23 @@ void DirectServer::hello(Client &client, const Message &message)
 
 void DirectServer::port_open(Client &client, const Message &message)
 {
-    std::uint32_t free = 0;
-    while (free < RVIF_MAX_PORTS && (switch_->ports() >> free & 1) != 0) {
-        ++free;
-    }
-    if (free == RVIF_MAX_PORTS) {
+    const Config &config = options_.config;
+    const GuestConfig anybody{.label = std::to_string(client.pid) + ":" + message.text};
+    const GuestConfig *guest = &anybody;
+    if (!config.guests.empty() && (guest = config.find(message.text)) == nullptr) {
         refuse(client, message.sequence,
-               "all " + std::to_string(RVIF_MAX_PORTS) + " ports are taken");
+               std::string{"there is no [[guest]] with the label '"} + message.text +
+                   "': give the device label=, one of the manager's configuration");
         return;
     }
-    const rvs::PortId port{free};
-    const std::string label = std::to_string(client.pid) + ":" + message.text;
-    const rvs::PortOptions options{.label = label.c_str()};
-    if (const rvs::Error error = switch_->port_open(port, options); error != rvs::Error::none) {
+    const auto free = config.free_port(*guest, switch_->ports());
+    if (!free) {
+        refuse(client, message.sequence, "all of its ports are taken");
+        return;
+    }
+    const rvs::PortId port = *free;
+    if (const rvs::Error error = switch_->port_open(port, config.options(*guest));
+        error != rvs::Error::none) {
         refuse(client, message.sequence, rvif_error_text(static_cast<long>(error)));
         return;
     }
@@ -276,9 +280,10 @@ void DirectServer::port_open(Client &client, const Message &message)
             }
         }
     }
-    std::printf("vmnet: port %u opened for %s (pid %" PRIu64 ", %s)\n", free, client.name.c_str(),
+    std::printf("vmnet: port %u opened for %s (pid %" PRIu64 ", %s)\n",
+                static_cast<std::uint32_t>(port), client.name.c_str(),
                 client.pid, message.text);
-    answer(client, message.sequence, free);
+    answer(client, message.sequence, static_cast<std::uint64_t>(port));
 }
 
 void DirectServer::close_port(rvs::PortId port)

@@ -4,6 +4,7 @@
 // is in no frame's way.
 #pragma once
 
+#include "config.hpp"
 #include "direct_proto.hpp"
 #include "rvs/switch.hpp"
 
@@ -23,7 +24,7 @@ struct DirectOptions {
     std::string socket;
     std::string json;                       // where the final counters go; empty: nowhere
     std::chrono::seconds stats_interval{0}; // 0: do not print
-    rvs::Limits limits{};
+    Config config; // without guests: anybody may have a port, which may do anything
 };
 
 class DirectServer {

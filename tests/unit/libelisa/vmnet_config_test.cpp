@@ -89,9 +89,109 @@ INSTANTIATE_TEST_SUITE_P(
                 "vmnet.toml:2: [switch]: 'fdb_age' must be a number from 1 to 200"},
         Mistake{"HugeNumber", "[switch]\nfdb_entries=9223372036854775807\n[[guest]]\nlabel='a'\n",
                 "'fdb_entries' must be a number"},
+        Mistake{"VlanOnATrunk", "[[guest]]\nlabel='a'\nvlan=10\ntrunk=[20]\n",
+                "vmnet.toml:3: [[guest]]: 'vlan' is of an access port"},
+        Mistake{"NativeWithoutTrunk", "[[guest]]\nlabel='a'\nnative=10\n",
+                "vmnet.toml:3: [[guest]]: 'native' is of a trunk"},
+        Mistake{"VlanOutOfRange", "[[guest]]\nlabel='a'\nvlan=4095\n",
+                "vmnet.toml:3: [[guest]]: 'vlan' must be a number from 1 to 4094"},
+        Mistake{"TrunkIsEmpty", "[[guest]]\nlabel='a'\ntrunk=[]\n",
+                "vmnet.toml:3: [[guest]]: 'trunk' must be a list of 1 to 4094 VLANs"},
+        Mistake{"TrunkHasAWord", "[[guest]]\nlabel='a'\ntrunk=[10,\n'x']\n",
+                "vmnet.toml:4: [[guest]]: 'trunk' has an element that is none of VLANs"},
+        Mistake{"MacsHasAGroup", "[[guest]]\nlabel='a'\nmacs=['01:00:5e:00:00:01']\n",
+                "vmnet.toml:3: [[guest]]: 'macs' has an element that is none of addresses"},
+        Mistake{"TooManyMacs",
+                "[[guest]]\nlabel='a'\nmacs=['a','b','c','d','e','f','g','h','i']\n",
+                "'macs' must be a list of 1 to 8 addresses"},
+        Mistake{"IsolatedIsANumber", "[[guest]]\nlabel='a'\nisolated=1\n",
+                "vmnet.toml:3: [[guest]]: 'isolated' must be true or false"},
+        Mistake{"BurstWithoutRate", "[[guest]]\nlabel='a'\nburst=10\n",
+                "vmnet.toml:3: [[guest]]: 'burst' is of a rate"},
+        Mistake{"MirrorToNobody", "[[guest]]\nlabel='a'\nmirror='tap'\n",
+                "vmnet.toml:3: [[guest]]: 'mirror' 'tap' is no [[guest]] with capture = true"},
+        Mistake{"MirrorToAnOrdinaryGuest",
+                "[[guest]]\nlabel='a'\nmirror='b'\n[[guest]]\nlabel='b'\n",
+                "vmnet.toml:3: [[guest]]: 'mirror' 'b' is no"},
+        Mistake{"CaptureOfTwoPorts", "[[guest]]\nlabel='a'\nports=2\ncapture=true\n",
+                "vmnet.toml:4: [[guest]]: 'capture' is of one port"},
+        Mistake{"CaptureThatIsMirrored",
+                "[[guest]]\nlabel='a'\ncapture=true\nmirror='a'\n", "makes no sense"},
+        Mistake{"ClockIsAWord", "[switch]\ntsc_hz='fast'\n[[guest]]\nlabel='a'\n",
+                "vmnet.toml:2: [switch]: 'tsc_hz' must be ticks a second"},
         Mistake{"ExportIsNoName", "[switch]\nexport='a b'\n[[guest]]\nlabel='a'\n",
                 "vmnet.toml:2: [switch]: 'export' is not a name"}),
     [](const auto &each) { return each.param.name; });
+
+TEST(VmnetConfig, PoliciesBecomeOptionsOfPorts)
+{
+    const auto config = parse_config(R"(
+[switch]
+tsc_hz = 2400000000
+[[guest]]
+label = "web"
+vlan = 10
+isolated = true
+macs = ["02:00:00:00:00:01", "02:00:00:00:00:02"]
+mac_limit = 4
+rate = 1000
+storm = 500
+mirror = "tap"
+[[guest]]
+label = "router"
+trunk = [10, 20]
+native = 30
+rate = 100
+burst = 64
+[[guest]]
+label = "tap"
+capture = true
+)",
+                                     "f");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_TRUE(config->needs_clock());
+    EXPECT_EQ(config->limits.clock_hz, 2400000000u);
+    const rvs::PortOptions web = config->options(*config->find("web"));
+    EXPECT_STREQ(web.label, "web");
+    EXPECT_EQ(web.native_vlan, 10u);
+    EXPECT_EQ(web.trunk_count, 0u);
+    EXPECT_TRUE(web.isolated);
+    EXPECT_TRUE(web.own_macs_only);
+    EXPECT_EQ(web.macs[1], 0x020000000002u);
+    EXPECT_EQ(web.macs[2], 0u);
+    EXPECT_EQ(web.mac_limit, 4u);
+    EXPECT_EQ(web.rate_bytes, 125'000'000u);
+    EXPECT_EQ(web.rate_burst, 1'250'000u);
+    EXPECT_EQ(web.storm_frames, 500u);
+    EXPECT_EQ(web.mirror_to, rvs::PortId{63});
+    EXPECT_FALSE(web.capture);
+    const rvs::PortOptions router = config->options(*config->find("router"));
+    EXPECT_EQ(router.native_vlan, 30u);
+    ASSERT_EQ(router.trunk_count, 2u);
+    EXPECT_EQ(router.trunk[1], 20u);
+    EXPECT_EQ(router.rate_burst, 65536u);
+    EXPECT_FALSE(router.own_macs_only);
+    EXPECT_EQ(router.mirror_to, rvs::no_port);
+    EXPECT_TRUE(config->options(*config->find("tap")).capture);
+}
+
+TEST(VmnetConfig, CapturesHaveTheirPortsAndOthersTheRest)
+{
+    std::string text;
+    for (const char *label : {"a", "tap1", "b", "tap2"}) {
+        text += std::string{"[[guest]]\nlabel = '"} + label + "'\n";
+        text += label[0] == 't' ? "capture = true\n" : "ports = 64\n";
+    }
+    const auto config = parse_config(text, "f");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_FALSE(config->needs_clock());
+    EXPECT_EQ(config->free_port(*config->find("tap1"), 0), rvs::PortId{63});
+    EXPECT_EQ(config->free_port(*config->find("tap2"), 0), rvs::PortId{62});
+    EXPECT_EQ(config->free_port(*config->find("tap2"), 1ull << 62), std::nullopt);
+    EXPECT_EQ(config->free_port(*config->find("a"), 0), rvs::PortId{0});
+    EXPECT_EQ(config->free_port(*config->find("b"), 0x7), rvs::PortId{3});
+    EXPECT_EQ(config->free_port(*config->find("b"), ~0ull >> 2), std::nullopt);
+}
 
 TEST(Mac, IsReadAndWritten)
 {
