@@ -46,9 +46,9 @@ def _arguments() -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> int:
     build: Path = arguments.build.resolve()
-    programs = build / "guest/bin"
-    if not (programs / "traffic").exists():
-        raise BenchError(f"{programs / 'traffic'} is not there: build first (./elisa bench switch does)")
+    for program in ("guest/dpdk/traffic", "guest/bin/vmnet", "bench/limit"):
+        if not (build / program).exists():
+            raise BenchError(f"{build / program} is not there: build first (./elisa bench switch does)")
     plan = cases.plan(arguments.kind, arguments.systems)
     if arguments.repetitions:
         plan = cases.Plan(**{**vars(plan), "repetitions": arguments.repetitions})
@@ -60,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
         stack.enter_context(Hugepages(_HUGEPAGES_MB))
         plugins = stack.enter_context(plugin_folder(build))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="elisa-bench-")))
-        measured = Runner(plan, Place(programs, programs / "vmnet", plugins, folder, logs, two_cpus())).run()
+        measured = Runner(plan, Place(build, plugins, folder, logs, two_cpus())).run()
     found = report.as_json(measured, description())
     out: Path = arguments.out or build / "bench-switch"
     out.mkdir(parents=True, exist_ok=True)

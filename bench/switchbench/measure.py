@@ -154,7 +154,7 @@ class Runner:
         self._say("the limit: one copy between two CPUs")
         source, sink = self.place.cpus
         for size in SIZES:
-            command = [str(self.place.programs.parent.parent / "bench/limit"), str(source), str(sink), str(size),
+            command = [str(self.place.build / "bench/limit"), str(source), str(sink), str(size),
                        str(self.plan.window_ms)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:

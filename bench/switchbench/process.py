@@ -48,11 +48,11 @@ class Program:
                 raise self.failure(f"no {what} within {seconds:g} s")
             time.sleep(0.02)
 
-    def end(self) -> None:
+    def end(self, patience_s: float = 3) -> None:
         """Gently, and if that does not help, not."""
         if self._process.stdin is not None:
             self._process.stdin.close()
-        for number, patience in ((None, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 5.0)):
+        for number, patience in ((None, patience_s), (signal.SIGTERM, patience_s), (signal.SIGKILL, 5.0)):
             if number is not None and self.running():
                 self._process.send_signal(number)
             try:

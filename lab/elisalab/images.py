@@ -30,7 +30,7 @@ _PYTHON_SKIP = (
     "multiprocessing", "curses", "dbm", "sqlite3", "wsgiref", "lib-dynload",
 )
 # EAL loads every driver of its plugin folder at start; in an emulated guest each costs a tenth of a second.
-_DPDK_DRIVERS = ("bus_vdev", "bus_pci", "mempool_ring", "net_null", "net_ring")
+_DPDK_DRIVERS = ("bus_vdev", "bus_pci", "mempool_ring", "net_null", "net_ring", "net_virtio")
 
 
 def _packages(names: str) -> list[str]:
@@ -121,14 +121,14 @@ class Binaries:
 
 
 def _project_cpio(kind: str, binaries: Binaries, have: Path, archive: Path, scratch: Path) -> None:
-    """build/guest as /elisa in the guest, plus libraries that the base does not have. Without DPDK, no drivers."""
+    """build/guest as /elisa in the guest, plus libraries that the base does not have. Without DPDK, nothing that needs it."""
     shutil.rmtree(scratch, ignore_errors=True)
     root = tree.Tree(scratch)
     place = root.root / "elisa"
     place.mkdir()
     if binaries.guest.is_dir():
-        drivers = () if kind == "dpdk" else ("librte_*",)
-        shutil.copytree(binaries.guest, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*drivers))
+        needing_dpdk = () if kind == "dpdk" else ("librte_*", "dpdk")
+        shutil.copytree(binaries.guest, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*needing_dpdk))
     in_base = set(_cpio_names(have))
     for program in sorted(p for p in place.rglob("*") if p.is_file() and _is_dynamic_elf(p)):
         for library in tree.libraries(program, binaries.guest / "lib"):

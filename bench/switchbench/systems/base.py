@@ -27,8 +27,7 @@ class Setup:
 class Place:
     """Where things are on this machine."""
 
-    programs: Path  # traffic
-    vmnet: Path
+    build: Path
     plugins: Path
     folder: Path  # sockets, of this run alone
     logs: Path
@@ -100,7 +99,7 @@ class System:
 
     def traffic(self, name: str, cpu: int, vdevs: list[str], sources: list[str] | None = None, sinks: list[str] | None = None,
                 plugins: list[str] | None = None, mbufs: int = 16384, descriptors: int = 512) -> Traffic:
-        command = [*self.enter, str(self.place.programs / "traffic"), *self.eal(cpu)]
+        command = [*self.enter, str(self.place.build / "guest/dpdk/traffic"), *self.eal(cpu)]
         for plugin in plugins or []:
             command += ["-d", str(self.place.plugins / plugin)]
         for vdev in vdevs:
