@@ -5,7 +5,7 @@
 //   load size= dirty= burst= flows= macs= warm_ms= ms=
 //       -> running; with sinks: begin and end around `ms` of traffic; until stop, then stopped
 //   ping size= warm_ms= ms=                  likewise; the end has the times
-//   counters                                 what the drivers missed
+//   steady | mingle number= others=          see soak.hpp
 //
 // Ports named by --source send, those named by --sink receive; a process may have both, and then
 // one thread serves them in turn. With --play there are no commands: see play.hpp.
@@ -14,6 +14,7 @@
 #include "play.hpp"
 #include "ports.hpp"
 #include "sink.hpp"
+#include "soak.hpp"
 #include "source.hpp"
 
 #include <cstdio>
@@ -208,8 +209,13 @@ class Program {
             load(command, control);
         } else if (command.verb == "ping") {
             ping(command, control);
-        } else if (command.verb == "counters") {
-            answer(R"({"event": "done", "missed": %lu})", sources_.missed() + sinks_.missed());
+        } else if (command.verb == "steady" && !sources_.ids().empty()) {
+            steady_source(sources_, control);
+        } else if (command.verb == "steady") {
+            steady_sink(sinks_, control);
+        } else if (command.verb == "mingle" && !sources_.ids().empty()) {
+            mingle(sources_, control, static_cast<unsigned>(command.get("number", 0, 0, 1u << 31)),
+                   static_cast<unsigned>(command.get("others", 8, 1, 200)));
         } else {
             throw std::runtime_error{"no command " + command.verb};
         }

@@ -96,16 +96,4 @@ void Ports::drain() const
     }
 }
 
-std::uint64_t Ports::missed() const
-{
-    std::uint64_t sum = 0;
-    for (const std::uint16_t id : ids_) {
-        rte_eth_stats stats{};
-        if (rte_eth_stats_get(id, &stats) == 0) {
-            sum += stats.imissed + stats.ierrors + stats.oerrors + stats.rx_nombuf;
-        }
-    }
-    return sum;
-}
-
 } // namespace traffic

@@ -28,8 +28,6 @@ class Ports {
     void wait_for_links(std::uint64_t milliseconds) const;
     // Throws away what has arrived.
     void drain() const;
-    // Packets that the drivers say they could not receive or send.
-    [[nodiscard]] std::uint64_t missed() const;
 
     [[nodiscard]] const std::vector<std::uint16_t> &ids() const { return ids_; }
     [[nodiscard]] rte_mempool *pool() const { return pool_; }
