@@ -35,7 +35,9 @@ constexpr std::size_t stride_for(std::size_t size)
 {
     std::size_t at = 0;
     for (; at + line <= size; at += line) {
-        *reinterpret_cast<Line *>(to + at) = *reinterpret_cast<const Line *>(from + at);
+        Line words;
+        std::memcpy(&words, from + at, line);
+        std::memcpy(to + at, &words, line);
     }
     std::memcpy(to + at, from + at, size - at);
 }

@@ -55,23 +55,18 @@ inline std::vector<Header> headers(unsigned port, unsigned flows, unsigned macs)
     return all;
 }
 
-using Line [[gnu::vector_size(64), gnu::aligned(1), gnu::may_alias]] = std::uint64_t;
+using Line [[gnu::vector_size(64)]] = std::uint64_t;
 
-// All of the frame behind the header.
-[[gnu::target_clones("avx512f", "avx2", "default")]] inline void
-write_payload(std::byte *frame, std::size_t size, std::uint64_t sequence)
+using Quarter [[gnu::vector_size(16)]] = std::uint64_t;
+
+// From `at` on, which is a whole number of words from sequence_at.
+template <typename Vector>
+[[gnu::always_inline]] inline void fill_words(std::byte *frame, std::size_t at, std::size_t size,
+                                              std::uint64_t sequence)
 {
-    const Line words = sequence - Line{};
-    if (size < sequence_at + line) {
-        for (std::size_t at = sequence_at; at + 8 <= size; at += 8) {
-            std::memcpy(frame + at, &sequence, 8);
-        }
-        std::memcpy(frame + size - 4, &sequence, 4);
-        return;
-    }
-    std::size_t at = sequence_at;
-    for (; at + line <= size; at += line) {
-        *reinterpret_cast<Line *>(frame + at) = words;
+    const Vector words = sequence - Vector{};
+    for (; at + sizeof(Vector) <= size; at += sizeof(Vector)) {
+        std::memcpy(frame + at, &words, sizeof(words));
     }
     // Not a second store over the last line: words must stay where the receiver looks for them.
     for (; at + 8 <= size; at += 8) {
@@ -79,6 +74,22 @@ write_payload(std::byte *frame, std::size_t size, std::uint64_t sequence)
     }
     if (at < size) {
         std::memcpy(frame + at, &sequence, size - at);
+    }
+}
+
+[[gnu::target_clones("avx512f", "avx2", "default")]] inline void
+write_long_payload(std::byte *frame, std::size_t size, std::uint64_t sequence)
+{
+    fill_words<Line>(frame, sequence_at, size, sequence);
+}
+
+// All of the frame behind the header.
+inline void write_payload(std::byte *frame, std::size_t size, std::uint64_t sequence)
+{
+    if (size <= 128) { // the call would cost more than the stores
+        fill_words<Quarter>(frame, sequence_at, size, sequence);
+    } else {
+        write_long_payload(frame, size, sequence);
     }
 }
 

@@ -4,9 +4,16 @@
 #include "frame.hpp"
 #include "source.hpp"
 
+#include <algorithm>
 #include <rte_ethdev.h>
+#include <rte_prefetch.h>
 
 namespace traffic {
+namespace {
+
+constexpr std::uint16_t ahead = 8; // frames whose first line is on its way
+
+} // namespace
 
 void Sink::look_at(const rte_mbuf *mbuf)
 {
@@ -32,8 +39,16 @@ std::uint32_t Sink::step()
         if (got == 0) {
             continue;
         }
+        if (dirty_) {
+            for (std::uint16_t i = 0; i < std::min(got, ahead); ++i) {
+                rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+            }
+        }
         std::uint32_t ours = 0;
         for (std::uint16_t i = 0; i < got; ++i) {
+            if (dirty_ && i + ahead < got) {
+                rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + ahead], void *));
+            }
             // Announcements and what a kernel says on its own differ in size.
             if (mbufs[i]->pkt_len != size_ && size_ != any_size) {
                 ++counts_.foreign;

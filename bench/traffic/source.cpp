@@ -24,6 +24,15 @@ Source::~Source()
     }
 }
 
+void Source::set_phase(std::uint8_t phase)
+{
+    for (Lane &lane : lanes_) {
+        for (Header &header : lane.headers) {
+            header.phase = phase;
+        }
+    }
+}
+
 bool Source::fill(Lane &lane)
 {
     lane.at = 0;
@@ -31,23 +40,24 @@ bool Source::fill(Lane &lane)
     if (rte_pktmbuf_alloc_bulk(ports_.pool(), lane.mbufs, load_.burst) != 0) {
         return false;
     }
-    lane.count = load_.burst;
+    const std::uint32_t size = load_.size;
+    const Header *const headers = lane.headers.data();
+    const std::size_t flows = lane.headers.size();
+    std::size_t flow = lane.next_header;
     for (std::uint16_t i = 0; i < load_.burst; ++i) {
         rte_mbuf *mbuf = lane.mbufs[i];
-        mbuf->data_len = static_cast<std::uint16_t>(load_.size);
-        mbuf->pkt_len = load_.size;
+        mbuf->data_len = static_cast<std::uint16_t>(size);
+        mbuf->pkt_len = size;
         auto *frame = rte_pktmbuf_mtod(mbuf, std::byte *);
-        Header header = lane.headers[lane.next_header];
-        header.phase = phase_;
-        std::memcpy(frame, &header, sizeof(header));
-        if (++lane.next_header == lane.headers.size()) {
-            lane.next_header = 0;
-        }
+        std::memcpy(frame, headers + flow, sizeof(Header));
+        flow = flow + 1 == flows ? 0 : flow + 1;
         if (load_.dirty) {
-            write_payload(frame, load_.size, lane.sequence);
+            write_payload(frame, size, lane.sequence + i);
         }
-        ++lane.sequence;
     }
+    lane.next_header = flow;
+    lane.sequence += load_.burst;
+    lane.count = load_.burst;
     return true;
 }
 

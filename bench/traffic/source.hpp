@@ -29,7 +29,7 @@ class Source {
 
     // One burst at each port. What a port does not take is offered again.
     void step();
-    void set_phase(std::uint8_t phase) { phase_ = phase; }
+    void set_phase(std::uint8_t phase);
 
     [[nodiscard]] std::uint64_t sent() const { return sent_; }
     // Calls at which a port took nothing.
@@ -52,7 +52,6 @@ class Source {
     std::vector<Lane> lanes_;
     std::uint64_t sent_ = 0;
     std::uint64_t refused_ = 0;
-    std::uint8_t phase_ = 0;
 };
 
 // A broadcast from each station, so that a switch knows where they are. `first` is the number of
