@@ -11,7 +11,8 @@ SIZES = (64, 128, 256, 512, 1024, 1518, 9000)
 BURSTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PORTS = (1, 2, 4, 8)
 _START_S = 3.5  # of a system, and its end
-MOST_PORTS = 63  # of a switch, one sending queue each
+SHALLOW = 128  # descriptors
+MOST_PORTS = 64  # of a switch, one sending queue each
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,12 @@ def _full(system: str) -> list[Session]:
 
 
 def _scaling(few: bool) -> list[Session]:
-    """rvif alone: 2 to MOST_PORTS ports, idle ones and busy ones, and 16 to 4096 MACs. All with lanes of the same depth."""
-    sessions = [Session("rvif", Setup(ports=1, idle_ports=idle, macs=256), [Case(), Case(**MANY_FLOWS)])
+    """rvif alone: 2 to MOST_PORTS ports, idle ones and busy ones, and 16 to 4096 MACs."""
+    sessions = [Session("rvif", Setup(idle_ports=idle, macs=256), [Case(), Case(**MANY_FLOWS)])
                 for idle in ((MOST_PORTS - 2,) if few else (2, 6, 14, 30, MOST_PORTS - 2))]
-    sessions += [Session("rvif", Setup(ports=ports), [Case()]) for ports in ((31,) if few else (16, 31))]
+    # Each of many busy receivers posts buffers to all: shallow lanes, for the two ports that they are compared with, too.
+    sessions += [Session("rvif", Setup(ports=ports, descriptors=SHALLOW), [Case()])
+                 for ports in ((1, MOST_PORTS // 2) if few else (1, 4, 16, MOST_PORTS // 2))]
     macs = (16, 4096) if few else (16, 64, 256, 1024, 4096)
     sessions.append(Session("rvif", Setup(macs=4096), [Case(flows=count, macs=count) for count in macs]))
     return sessions

@@ -14,7 +14,7 @@ from typing import Any, Callable
 from .cases import SIZES, Case, Plan, Session
 from .machine import BenchError, CpuTime
 from .process import Traffic
-from .systems import SYSTEMS, System
+from .systems import SYSTEMS, Setup, System
 from .systems.base import Place
 
 _FOREIGN_SHARE = 0.02  # of the two CPUs' time in a window; more, and the window is measured again
@@ -29,11 +29,24 @@ class Sample:
     wrong: int = 0
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What of a setup bears on a figure."""
+
+    ports: int = 1
+    idle_ports: int = 0
+    descriptors: int = 512
+
+    @staticmethod
+    def of(setup: Setup) -> "Shape":
+        return Shape(setup.ports, setup.idle_ports, setup.descriptors)
+
+
 @dataclass
 class Measured:
     """Everything that was seen."""
 
-    mpps: dict[tuple[str, int, int, Case], Sample] = field(default_factory=dict)  # system, ports, idle ports, case
+    mpps: dict[tuple[str, Shape, Case], Sample] = field(default_factory=dict)
     rtt: dict[str, dict[str, Sample]] = field(default_factory=dict)
     limit: dict[int, Sample] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -70,7 +83,7 @@ class Runner:
             system = SYSTEMS[session.system](self.place, session.setup)
             with system:
                 for case in session.cases:
-                    key = (session.system, session.setup.ports, session.setup.idle_ports, case)
+                    key = (session.system, Shape.of(session.setup), case)
                     sample = self.measured.mpps.setdefault(key, Sample())
                     value, disturbed = self._undisturbed(system, lambda: self._load(system, case, sample))
                     sample.values.append(value)

@@ -20,6 +20,7 @@ class Setup:
     ports: int = 1  # at each end
     largest: int = 1518  # frame
     idle_ports: int = 0  # further ports that take part in nothing (rvif only)
+    descriptors: int = 512  # of a queue (rvif: of each of its lanes)
     macs: int = 2  # in the largest case
 
 
@@ -98,13 +99,16 @@ class System:
                 "--log-level", "lib.*:error"]
 
     def traffic(self, name: str, cpu: int, vdevs: list[str], sources: list[str] | None = None, sinks: list[str] | None = None,
-                plugins: list[str] | None = None, mbufs: int = 16384, descriptors: int = 512) -> Traffic:
-        command = [*self.enter, str(self.place.build / "guest/dpdk/traffic"), *self.eal(cpu)]
+                plugins: list[str] | None = None, mbufs: int = 16384) -> Traffic:
+        # All memory at once: what EAL gets bit by bit lies in many pieces, and drivers can show others only so many.
+        buffer = 2432 if self.setup.largest <= 2048 else 9664
+        megabytes = mbufs * buffer // (1 << 20) + 64
+        command = [*self.enter, str(self.place.build / "guest/dpdk/traffic"), *self.eal(cpu), "-m", str(megabytes)]
         for plugin in plugins or []:
             command += ["-d", str(self.place.plugins / plugin)]
         for vdev in vdevs:
             command += ["--vdev", vdev]
-        command += ["--", "--mbufs", str(mbufs), "--largest", str(self.setup.largest), "--descriptors", str(descriptors)]
+        command += ["--", "--mbufs", str(mbufs), "--largest", str(self.setup.largest), "--descriptors", str(self.setup.descriptors)]
         if sources:
             command += ["--source", ",".join(sources)]
         if sinks:

@@ -7,13 +7,13 @@ from ..process import Traffic
 from .base import System, station
 
 _PLUGIN = "librte_net_rvif.so"
-_EAL_PORTS = 31  # DPDK as Debian builds it has room for 32 in a process
+_EAL_PORTS = 32  # of a process, as Debian builds DPDK
 
 
 class Rvif(System):
     name = "rvif"
     switches = True
-    most_ports = 31
+    most_ports = 32
 
     def start(self) -> None:
         source_cpu, sink_cpu = self.place.cpus
@@ -22,8 +22,6 @@ class Rvif(System):
         self.until_socket(manager, socket)
         count = self.setup.ports
         total = 2 * count + self.setup.idle_ports
-        # A receiver posts buffers to each sender there is: its rings are one for each of them.
-        descriptors = 512 if total <= 16 else 64
         sources = [f"net_rvif{port}" for port in range(count)]
         sinks = [f"net_rvif{count + port}" for port in range(count)]
         idle = [f"net_rvif{2 * count + port}" for port in range(self.setup.idle_ports)]
@@ -33,12 +31,13 @@ class Rvif(System):
                     for number, name in enumerate(names)]
 
         def mbufs(ports: int) -> int:
-            return self.mbufs(8192) + ports * (total - 1) * descriptors
+            # A receiver posts buffers to each sender that there is.
+            return self.mbufs(8192) + ports * (total - 1) * self.setup.descriptors
 
         def end(name: str, cpu: int, names: list[str], of_sink: bool, buffers: int, first: int = 0) -> Traffic:
             kinds = {"sinks": names} if of_sink else {"sources": names}
             return self.traffic(name, cpu, vdevs(names, of_sink, first), plugins=[_PLUGIN], mbufs=buffers,
-                                descriptors=descriptors, **kinds)
+                                **kinds)
 
         for first in range(0, len(idle), _EAL_PORTS):  # never polled, so they post no buffers
             end("idle", sink_cpu, idle[first:first + _EAL_PORTS], True, 4096, count + first).hear("ready", 120)
