@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Builds the hooked kvm-intel.ko and elisa.ko for one kernel.
 #
-#   build.sh --kernel-dir DIR --source DIR --out DIR
+#   build.sh --kernel-dir DIR --source DIR --out DIR [--objects DIR] [--extra DIR]
 #
 # --kernel-dir  build tree or headers package of the kernel that will load them
 # --source      source tree of exactly that kernel (arch/x86/kvm, virt/kvm)
 # --out         where kvm-intel.ko and elisa.ko go
+# --objects     keep what was compiled there: the next build compiles what changed
+# --extra       sources and a Kbuild.append to be added to elisa.ko, for tests
 #
 # Refuses when the source is not the kernel's, or a patch does not apply exactly:
 # a kvm-intel.ko built from another version loads and then corrupts memory.
@@ -14,12 +16,14 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 die() { echo "kvm-patch: $*" >&2; exit 1; }
 
-kernel_dir='' source='' out=''
+kernel_dir='' source='' out='' objects='' extra=''
 while (($#)); do
     case $1 in
         --kernel-dir) kernel_dir=$2 ;;
         --source) source=$2 ;;
         --out) out=$2 ;;
+        --objects) objects=$2 ;;
+        --extra) extra=$2 ;;
         *) die "unknown argument '$1'; see the head of $0" ;;
     esac
     shift 2 || die "missing value"
@@ -55,6 +59,18 @@ cp "$here"/module/*.[chS] "$here/abi/elisa_abi.h" "$kvm/elisa/"
 # shellcheck disable=SC2016  # make variables
 sed -i 's|^include .*/Makefile.kvm|include $(src)/../../../virt/kvm/Makefile.kvm|' "$kvm/Makefile"
 cat "$here/module/Kbuild.append" >>"$kvm/Makefile"
+if [[ -n $extra ]]; then
+    cp "$extra"/*.[ch] "$kvm/elisa/"
+    cat "$extra/Kbuild.append" >>"$kvm/Makefile"
+fi
+
+# Only what differs gets a new time stamp.
+if [[ -n $objects ]]; then
+    while IFS= read -r -d '' file; do
+        cmp -s "$work/$file" "$objects/$file" || install -D -m 644 "$work/$file" "$objects/$file"
+    done < <(cd "$work" && find . -type f -print0)
+    kvm=$(cd "$objects" && pwd)/arch/x86/kvm
+fi
 
 make -C "$kernel_dir" M="$kvm" -j"$(nproc)" KBUILD_MODPOST_WARN= modules
 for module in kvm-intel elisa; do

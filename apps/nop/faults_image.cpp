@@ -125,25 +125,43 @@ void misbehave(std::uint64_t how, std::uint64_t a1)
 
 } // namespace
 
-// Keeps none of the promises of the C ABI.
+// Keeps none of the promises of the C ABI, and leaves something in every register.
 __asm__(R"(
     .pushsection .text.nop_trash, "ax", @progbits
 nop_trash:
+    mov %rdi, %rax
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    pcmpeqb %xmm\n, %xmm\n
+    .endr
+    test $2, %al
+    jz 1f
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    vcmptrueps %ymm\n, %ymm\n, %ymm\n
+    .endr
+1:  fld1
+    std
     mov $-1, %rbx
     mov $-2, %rbp
     mov $-3, %r12
     mov $-4, %r13
     mov $-5, %r14
     mov $-6, %r15
-    pcmpeqb %xmm0, %xmm0
-    pcmpeqb %xmm15, %xmm15
-    fld1
-    mov $0x7ea5, %eax
-    std
+    mov $-7, %rcx
+    mov $-8, %rdx
+    mov $-9, %rsi
+    mov $-10, %rdi
+    mov $-11, %r8
+    mov $-12, %r9
+    mov $-13, %r10
+    mov $-14, %r11
+    test $1, %al
+    jz 2f
+    ud2
+2:  mov $0x7ea5, %eax
     ret
     .popsection
 )");
-extern "C" std::int64_t nop_trash();
+extern "C" std::int64_t nop_trash(std::uint64_t how);
 
 std::int64_t elisa_image_main(std::uint64_t arg, std::uint64_t a0, std::uint64_t a1,
                               std::uint64_t vcpu, std::uint64_t a2, std::uint64_t a3)
@@ -152,7 +170,7 @@ std::int64_t elisa_image_main(std::uint64_t arg, std::uint64_t a0, std::uint64_t
         return static_cast<std::int64_t>(a1);
     }
     if (a0 == NOP_TRASH) {
-        return nop_trash(); // a jump: what it does to the registers reaches the caller's stub
+        return nop_trash(a1); // a jump: what it does to the registers reaches the caller's stub
     }
     if (a0 >= NOP_FAULT) {
         misbehave(a0, a1);

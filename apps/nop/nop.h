@@ -18,10 +18,13 @@ enum nop_op {
 	NOP_PEEK,        /* a1 region, a2 offset -> the 8 bytes there */
 	NOP_POKE,        /* a1 region, a2 offset, a3 the 8 bytes -> 0 */
 	NOP_SPIN,        /* a1 iterations of nothing -> 0 */
-	NOP_TRASH,       /* faults image only: breaks the C ABI -> 0x7ea5 */
+	NOP_TRASH,       /* faults image only: fills every register, breaks the C ABI, as a1 says -> 0x7ea5 */
 
 	NOP_FAULT = 0x100, /* and up: enum nop_fault, in the faults image only */
 };
+
+#define NOP_TRASH_FAULT 1 /* ends in a fault, not in a return */
+#define NOP_TRASH_AVX   2 /* all of the 256-bit registers */
 
 #define NOP_E_OP     (-1)
 #define NOP_E_REGION (-2)

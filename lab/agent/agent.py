@@ -43,6 +43,7 @@ def run_one(arguments: argparse.Namespace) -> int:
             "name": "vm", "role": arguments.role, "label": arguments.label, "memory": arguments.memory,
             "vcpus": 1, "machine": arguments.machine, "hugepages": arguments.hugepages, "program": arguments.program,
             "qemu": [], "cpu": "host,-pcid", "image": arguments.image, "append": "",
+            "reboots": False,
         }],
         "step": [{"start": "vm"}, {"wait_exit": "vm", "timeout": 3600, "status": 0}],
     }

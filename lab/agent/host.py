@@ -39,15 +39,15 @@ class Host:
     # --- modules ---------------------------------------------------------------------------------------------
 
     def load_modules(self, want: str) -> None:
-        """Make the wanted set of modules the loaded one: "stock", "elisa", or "as-is"."""
+        """Make the wanted set of modules the loaded one: "stock", "elisa", "sweep", or "as-is"."""
         if want == "as-is" or not self._loads_modules:
             return
         order = (self.payload / "modules/order").read_text().split()
-        patched = self.payload / "modules/elisa"
+        patched = self.payload / "modules" / want
         plan = [self.payload / "modules/stock" / name for name in order]
-        if want == "elisa":
+        if want != "stock":
             if not (patched / "elisa.ko").exists():
-                raise HostError("the payload has no elisa.ko: build kvm-patch first (./elisa build)")
+                raise HostError(f"the payload has no elisa.ko of kind '{want}': build it first (./elisa build)")
             plan = [patched / p.name if (patched / p.name).exists() else p for p in plan] + [patched / "elisa.ko"]
         current = [p for p in plan if _loaded(p.stem)]
         marker = Path("/run/lab-modules")

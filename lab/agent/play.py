@@ -84,12 +84,16 @@ class Stage:
     def do_wait(self, step: dict) -> None:
         vm = self.vms[step["wait"]]
         pattern = re.compile(step["pattern"])
+        missing = step.get("count", 1)
 
         def seen() -> bool:
+            nonlocal missing
             while vm.read_to < len(vm.lines):
                 vm.read_to += 1
                 if pattern.search(vm.lines[vm.read_to - 1]):
-                    return True
+                    missing -= 1
+                    if missing <= 0:
+                        return True
             if not vm.running and vm.qemu_status is not None:
                 raise StepFailed(f"VM {vm.name} ended without saying /{step['pattern']}/" + self.last_words([vm]))
             return False
@@ -107,6 +111,29 @@ class Stage:
             if wanted is not None and wanted != "any" and vm.exit_status != wanted:
                 got = "no status (it was reset or killed)" if vm.exit_status is None else f"status {vm.exit_status}"
                 raise StepFailed(f"VM {name}'s program ended with {got}, wanted {wanted}" + self.last_words([vm]))
+
+    def do_keep_running(self, step: dict) -> None:
+        """What a management layer does for its VMs, until one of them has said enough."""
+        vms = [self.vms[name] for name in _names(step["keep_running"])]
+        pattern = re.compile(step["pattern"])
+
+        def enough() -> bool:
+            for vm in vms:
+                while vm.read_to < len(vm.lines):
+                    vm.read_to += 1
+                    if pattern.search(vm.lines[vm.read_to - 1]):
+                        return True
+                if vm.running and time.monotonic() - vm.heard > step.get("silent", 10):
+                    vm.kill()
+                if not vm.running:
+                    if vm not in self.started:
+                        self.started.append(vm)
+                    elif vm.qemu_status is None:
+                        vm.poll()
+                    vm.start()
+            return False
+
+        self.until(enough, step["timeout"], f"waiting for one VM to say /{step['pattern']}/", vms)
 
     def do_kill(self, step: dict) -> None:
         for name in _names(step["kill"]):
@@ -177,6 +204,7 @@ class Stage:
                 for vm in self.vms.values()
             },
             "host": self.runs,
+            "trouble": self.trouble,
         }
 
 

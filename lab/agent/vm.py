@@ -32,6 +32,7 @@ class Vm:
         self.counters: dict[str, dict[str, int]] = {}
         self.exit_status: int | None = None  # of the program in the guest
         self.qemu_status: int | None = None
+        self.heard = 0.0  # when it was started or said something last
         self.read_to = 0  # how far `wait` has looked in self.lines
         self._host = host
         self._events = events
@@ -64,7 +65,7 @@ class Vm:
         return [
             "qemu-system-x86_64", "-name", self.name, *_MACHINES[spec["machine"]],
             "-enable-kvm", "-cpu", spec["cpu"], "-smp", str(spec["vcpus"]), "-m", str(spec["memory"]),
-            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
+            "-nodefaults", "-no-user-config", "-display", "none", *([] if spec["reboots"] else ["-no-reboot"]), "-S",
             "-qmp", f"unix:{place}/qmp,server=on,wait=off", "-serial", "stdio",
             "-fw_cfg", f"name=opt/elisa/program,file={place}/program",
             "-fw_cfg", f"name=opt/elisa/hugepages,file={place}/hugepages",
@@ -76,6 +77,7 @@ class Vm:
         if self.running:
             raise HostError(f"VM {self.name} is running already")
         self.exit_status = self.qemu_status = None
+        self.heard = time.monotonic()
         self._process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=self._host.environment, start_new_session=True,
@@ -152,6 +154,7 @@ class Vm:
     def _line(self, raw: bytes) -> None:
         line = raw.decode(errors="replace").strip("\r")
         self.lines.append(line)
+        self.heard = time.monotonic()
         self._events.emit("vm-line", vm=self.name, line=line)
         if match := _EXIT_LINE.search(line):
             self.exit_status = int(match.group(1))

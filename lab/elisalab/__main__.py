@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import emulated, figures, kernels, local, scenario
+from . import campaigns, emulated, figures, kernels, local, scenario
 from .log import LabError, say
 from .report import Report
 
@@ -34,8 +34,8 @@ def _modules(build: Path, host_kernel: str) -> Path | None:
 def _play(scenarios: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Play scenarios on the machine that was asked for; their results by name."""
     build: Path = arguments.build
-    modules = _modules(build, arguments.host_kernel)
-    wanting = [s["name"] for s in scenarios if s["modules"] == "elisa"]
+    modules = arguments.modules or _modules(build, arguments.host_kernel)
+    wanting = [s["name"] for s in scenarios if s["modules"] != "stock"]
     if wanting and modules is None and arguments.machine == "lab":
         raise LabError(
             f"no patched kernel modules in {build / 'modules' / arguments.host_kernel} "
@@ -98,6 +98,16 @@ def bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def campaign(arguments: argparse.Namespace) -> int:
+    scenarios = [scenario.load(name) for name in scenario.of_campaign(arguments.name)]
+    results = _play(scenarios, arguments)
+    collect, table = campaigns.KINDS[arguments.name]
+    found = collect(scenarios, results)
+    _write_json(arguments.json, found)
+    print(table(found, scenarios))
+    return 1 if campaigns.failed(found) else 0
+
+
 def verdict(arguments: argparse.Namespace) -> int:
     """How one scenario of an earlier run went: a test of its own for ctest, without a boot of its own."""
     try:
@@ -152,14 +162,17 @@ def main() -> int:
     demos = verbs.add_parser("demo", help="frames between two guests through the switch")
     benches = verbs.add_parser("bench", help="run a bench")
     benches.add_argument("name", choices=("roundtrip",))
-    for verb in (runs, demos, benches):
+    campaigns_ = verbs.add_parser("campaign", help="all scenarios about one thing, and a table")
+    campaigns_.add_argument("name", choices=tuple(campaigns.KINDS))
+    for verb in (runs, demos, benches, campaigns_):
         verb.add_argument("--json", type=Path, help="write the results here")
+        verb.add_argument("--modules", type=Path, help="folder of the patched modules (default: as built by ./elisa build)")
         verb.add_argument("--logs", type=Path, help="folder for logs (default: build/logs/lab)")
         verb.add_argument("--verbose", "-v", action="store_true", help="show what VMs, host and kernel say, live")
         verb.add_argument("--machine", choices=("lab", "local"), default="lab", help="emulated host, or this machine")
     shells = verbs.add_parser("shell", help="a shell on the emulated host")
     pathss = verbs.add_parser("paths", help="build tree and source of the host kernel, building them if need be")
-    for verb in (runs, demos, benches, shells, pathss):
+    for verb in (runs, demos, benches, campaigns_, shells, pathss):
         verb.add_argument("--host-kernel", choices=("tiny", "debian"), default="tiny")
     verdicts = verbs.add_parser("verdict", help="how a scenario of an earlier run went")
     verdicts.add_argument("scenario")
@@ -169,7 +182,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
-        verb = {"run": run, "demo": demo, "bench": bench, "shell": shell, "paths": paths, "list": listing,
+        verb = {"run": run, "demo": demo, "bench": bench, "campaign": campaign, "shell": shell, "paths": paths, "list": listing,
                 "verdict": verdict}[arguments.verb]
         return verb(arguments)
     except LabError as error:

@@ -198,10 +198,12 @@ def stage(
             shutil.copy(module, stock)
         (folder / "modules/order").write_text("".join(f"{m.name}\n" for m in kernel.modules))
     if modules is not None:
-        patched = folder / "modules/elisa"
-        patched.mkdir(parents=True)
-        for module in sorted(modules.glob("*.ko")):
-            shutil.copy(module, patched)
+        for name, built in (("elisa", modules), ("sweep", modules.with_name(modules.name + "-sweep"))):
+            if built.is_dir():
+                patched = folder / "modules" / name
+                patched.mkdir(parents=True)
+                for module in sorted(built.glob("*.ko")):
+                    shutil.copy(module, patched)
     (folder / "job.json").write_text(json.dumps(job, indent=1))
 
 

@@ -3,9 +3,11 @@
 
     description = "one line"
     timeout = 120            # bound of the whole scenario, seconds of the VMs' host
-    modules = "elisa"        # or "stock" (KVM as shipped)
+    modules = "elisa"        # or "stock" (KVM as shipped), "sweep" (elisa.ko with the every-instruction sweep in it)
     host_cpus = 1            # emulated CPUs of the host
     suite = "test"           # test: part of `./elisa test`; "demo", "bench": run by those commands; "hand"
+    campaign = ""            # "lifecycle", "sweep": part of `./elisa test --suite NAME`, whatever its suite
+    runs = 1                 # how many times it does what it is about, for a campaign's table
     allow_kernel = ["re"]    # lines of the host's kernel log that look like trouble but are expected
 
     [[vm]]
@@ -17,13 +19,16 @@
     machine = "microvm"      # microvm, pc, q35
     image = "plain"          # "dpdk" has dpdk-testpmd too
     hugepages = 0            # 2 MiB pages
+    reboots = false          # a reset starts it again; else it ends QEMU
     program = "uname -a"     # run by the guest's sh; its exit status is the VM's
     qemu = []                # more QEMU arguments
 
     [[step]]                 # without steps: start every VM, then wait for each to end with status 0
     start = "a"              # or a list
-    wait = "a", pattern = "re", timeout = 30
+    wait = "a", pattern = "re", timeout = 30, count = 1    # so many lines like that
     wait_exit = "a", timeout = 60, status = 0      # or a list; status "any"
+    keep_running = "a", pattern = "re", timeout = 60, silent = 10    # or a list: VMs that end are started again, and
+                             # those that have been silent for so long killed first, until one says the pattern
     kill | pause | resume = "a"                    # SIGKILL QEMU; stop or continue its vCPUs
     run = "command on the host", timeout = 10, status = 0, expect = "re"    # pids of VMs are in $PID_<name>
     qmp = "command", vm = "a", arguments = {}
@@ -44,21 +49,23 @@ from .log import LabError
 SCENARIOS = LAB / "scenarios"
 
 _TOP: dict[str, Any] = {
-    "description": "", "timeout": 120, "modules": "elisa", "host_cpus": 1, "suite": "test", "allow_kernel": [], "vm": [], "step": [],
+    "description": "", "timeout": 120, "modules": "elisa", "host_cpus": 1, "suite": "test", "campaign": "", "runs": 1, "allow_kernel": [], "vm": [], "step": [],
 }
 _VM: dict[str, Any] = {
     "name": "", "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm", "image": "plain",
-    "hugepages": 0, "program": "", "qemu": [], "cpu": "host,-pcid", "append": "",
+    "hugepages": 0, "program": "", "qemu": [], "cpu": "host,-pcid", "append": "", "reboots": False,
 }
 _CHOICES = {
-    "modules": ("elisa", "stock"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
+    "modules": ("elisa", "stock", "sweep"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
     "image": ("plain", "dpdk"), "suite": ("test", "demo", "bench", "hand"),
+    "campaign": ("", "lifecycle", "sweep"),
 }
 # verb -> (type of its value, whether the value names VMs, other keys: required, optional)
 _STEPS: dict[str, tuple[type | tuple[type, ...], bool, set[str], set[str]]] = {
     "start": ((str, list), True, set(), set()),
-    "wait": (str, True, {"pattern"}, {"timeout"}),
+    "wait": (str, True, {"pattern"}, {"timeout", "count"}),
     "wait_exit": ((str, list), True, set(), {"timeout", "status"}),
+    "keep_running": ((str, list), True, {"pattern"}, {"timeout", "silent"}),
     "kill": ((str, list), True, set(), set()),
     "pause": (str, True, set(), set()),
     "resume": (str, True, set(), set()),
@@ -74,6 +81,10 @@ def names(suite: str | None = None) -> list[str]:
     """The scenarios that there are, or those of one suite."""
     every = sorted(path.stem for path in SCENARIOS.glob("*.toml"))
     return every if suite is None else [name for name in every if load(name)["suite"] == suite]
+
+
+def of_campaign(campaign: str) -> list[str]:
+    return [name for name in names() if load(name)["campaign"] == campaign]
 
 
 def load(name: str) -> dict[str, Any]:

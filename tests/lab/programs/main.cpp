@@ -15,6 +15,7 @@ try {
     probes::AttachExpectation expected;
     probes::BarToggle toggle;
     probes::AttachLoop loop;
+    probes::SweepOptions swept;
 
     auto *unattached = app.add_subcommand("vmfunc-unattached");
     auto *attached = app.add_subcommand("vmfunc-attached");
@@ -37,6 +38,12 @@ try {
     attach_loop->add_option("--rounds", loop.rounds);
     auto *dead = app.add_subcommand("dead-export");
     dead->add_option("EXPORT", export_name);
+    auto *leaks = app.add_subcommand("leaks");
+    leaks->add_option("EXPORT", export_name);
+    auto *sweep = app.add_subcommand("sweep");
+    sweep->add_option("EVENT", swept.events)->required();
+    sweep->add_option("--export", swept.export_name);
+    sweep->add_option("--stride", swept.stride);
     CLI11_PARSE(app, argc, argv);
 
     if (*unattached) {
@@ -53,6 +60,12 @@ try {
     }
     if (*child) {
         return probes::unprivileged_child(gate_index);
+    }
+    if (*sweep) {
+        return probes::sweep(swept);
+    }
+    if (*leaks) {
+        return probes::leaks(export_name);
     }
     if (*dead) {
         return probes::dead_export(export_name);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace probes {
 
@@ -35,6 +36,10 @@ int unprivileged(const std::string &export_name);
 // Its second half, in the process without privileges.
 int unprivileged_child(std::uint64_t gate_index);
 
+// What the image had in its registers is not in the caller's, neither after a return nor after an
+// abort. The export is the faults image.
+int leaks(const std::string &export_name);
+
 struct BarToggle {
     std::string export_name = "nop";
     std::uint64_t rounds = 20;
@@ -50,6 +55,15 @@ struct AttachLoop {
 };
 // Attach, cross, register memory, detach: again and again. The host counts what is left.
 int attach_loop(const AttachLoop &options);
+
+struct SweepOptions {
+    std::string export_name = "nop";
+    std::vector<std::string> events;
+    std::uint64_t stride = 1; // every how many instructions
+};
+// At each instruction of a crossing, one event after the other (tests/lab/sweep). On a VM with one
+// vCPU. What is left to do when this machine ends in the middle is what the next one begins with.
+int sweep(const SweepOptions &options);
 
 // Calls until the export ends: that is an error, not a signal, and the next export of that name can
 // be attached to.

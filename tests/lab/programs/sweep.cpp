@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "elisa/doorbell.hpp"
+#include "elisa/guest.hpp"
+#include "probes.hpp"
+#include "program.hpp"
+#include "sweep_abi.h"
+
+#include <cstdio>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+namespace probes {
+namespace {
+
+enum class Allowed {
+    nothing_else, // the crossing returns what it should, as if nothing had happened
+    an_end,       // or says that its attachment has ended
+    no_return,    // this machine is not there any more
+};
+
+struct Event {
+    const char *name;
+    sweep_event number;
+    Allowed allowed;
+    const char *counter; // of /proc/interrupts, goes up by one each time
+};
+
+constexpr Event events[] = {
+    {"host-interrupt", SWEEP_HOST_INTERRUPT, Allowed::nothing_else, nullptr},
+    {"host-nmi", SWEEP_HOST_NMI, Allowed::nothing_else, nullptr},
+    {"guest-interrupt", SWEEP_GUEST_INTERRUPT, Allowed::nothing_else, "RES:"},
+    {"guest-nmi", SWEEP_GUEST_NMI, Allowed::nothing_else, "NMI:"},
+    {"root-reload", SWEEP_ROOT_RELOAD, Allowed::nothing_else, nullptr},
+    {"memslot", SWEEP_MEMSLOT, Allowed::nothing_else, nullptr},
+    {"tlb-flush", SWEEP_TLB_FLUSH, Allowed::nothing_else, nullptr},
+    {"migration", SWEEP_MIGRATION, Allowed::nothing_else, nullptr},
+    {"user-space", SWEEP_USER_SPACE, Allowed::nothing_else, nullptr},
+    {"revoke", SWEEP_REVOKE, Allowed::an_end, nullptr},
+    {"init", SWEEP_INIT, Allowed::no_return, nullptr},
+    {"reset", SWEEP_RESET, Allowed::no_return, nullptr},
+    {"kill", SWEEP_KILL, Allowed::no_return, nullptr},
+    {"kill-manager", SWEEP_KILL_MANAGER, Allowed::an_end, nullptr},
+};
+
+const Event *event_named(const std::string &name)
+{
+    for (const Event &event : events) {
+        if (event.name == name) {
+            return &event;
+        }
+    }
+    return nullptr;
+}
+
+// The sum over the CPUs.
+std::uint64_t interrupts(const std::string &counter)
+{
+    std::ifstream table{"/proc/interrupts"};
+    for (std::string line; std::getline(table, line);) {
+        std::istringstream words{line};
+        std::string name;
+        words >> name;
+        if (name == counter) {
+            std::uint64_t sum = 0;
+            for (std::uint64_t value = 0; words >> value;) {
+                sum += value;
+            }
+            return sum;
+        }
+    }
+    return 0;
+}
+
+struct Step {
+    std::uint64_t place;
+    std::uint64_t places;
+};
+
+std::optional<Step> arm(std::uint64_t event, std::uint64_t place, std::uint64_t stride)
+{
+    elisa::doorbell::Registers regs{.rbx = event, .rsi = place, .rdi = stride};
+    if (elisa::doorbell::ring(SWEEP_CALL_ARM, regs) != 0) {
+        return std::nullopt;
+    }
+    return Step{regs.rbx, regs.rsi};
+}
+
+struct Outcome {
+    bool happened;
+    bool late;
+    std::uint64_t places;
+    std::uint64_t violations;
+    std::uint64_t violation_at;
+};
+
+Outcome done()
+{
+    elisa::doorbell::Registers regs;
+    static_cast<void>(elisa::doorbell::ring(SWEEP_CALL_DONE, regs));
+    return {(regs.rbx & SWEEP_HAPPENED) != 0, (regs.rbx & SWEEP_LATE) != 0, regs.rsi, regs.rdi, regs.r8};
+}
+
+class Sweep {
+  public:
+    explicit Sweep(const SweepOptions &options) : options_{options} {}
+
+    // What stands in the way, or nothing.
+    std::optional<elisa::Error> attach()
+    {
+        attachment_.reset();
+        auto attached = elisa::Attachment::attach(options_.export_name);
+        if (!attached) {
+            return attached.error();
+        }
+        attachment_.emplace(std::move(*attached));
+        return std::nullopt;
+    }
+
+    // The places at which an event can happen. 0: no sweep in the host's module.
+    std::uint64_t record()
+    {
+        static_cast<void>(attachment_->call(0, 1));
+        if (!arm(SWEEP_NOTHING, SWEEP_RECORD, 0)) {
+            return 0;
+        }
+        static_cast<void>(attachment_->call(0, 1));
+        return done().places;
+    }
+
+    apps::Json sweep(const Event &event)
+    {
+        std::uint64_t cases = 0;
+        std::uint64_t happened = 0;
+        std::uint64_t ended = 0;
+        apps::Json wrong = apps::Json::array();
+        const std::uint64_t before = event.counter != nullptr ? interrupts(event.counter) : 0;
+        while (const auto step = arm(event.number, SWEEP_NEXT, options_.stride)) {
+            if (step->place == ~std::uint64_t{0}) {
+                break;
+            }
+            if (event.allowed == Allowed::no_return) {
+                // Said now, as there will be no later.
+                apps::print_result({{"probe", "sweep"},
+                                    {"places", step->places},
+                                    {"events", {{event.name, {{"happened", 1}, {"wrong", apps::Json::array()}}}}}});
+                // The console must not be what is stepped through.
+                static_cast<void>(arm(event.number, step->place, 0));
+            }
+            ++cases;
+            const auto value = static_cast<std::int64_t>(0x1234 + step->place);
+            auto result = attachment_->call(0, static_cast<std::uint64_t>(value));
+            auto outcome = done();
+            for (int again = 0; !outcome.happened && again < 3; ++again) {
+                static_cast<void>(arm(event.number, step->place, 0));
+                result = attachment_->call(0, static_cast<std::uint64_t>(value));
+                outcome = done();
+            }
+            happened += outcome.happened ? 1 : 0;
+            const bool good = result.ok() && result.value == value;
+            const bool end = event.allowed == Allowed::an_end &&
+                             (result.status == -ELISA_E_REVOKED || result.status == -ELISA_E_DEAD);
+            bool works = true;
+            if (event.allowed == Allowed::an_end) {
+                ended += end ? 1 : 0;
+                works = !attach();
+            }
+            const auto next = works ? attachment_->call(0, 7) : elisa::CallResult{-1, 0};
+            works &= next.ok() && next.value == 7;
+            if (!outcome.happened || outcome.late || !(good || end) || !works ||
+                outcome.violations != violations_ || event.allowed == Allowed::no_return) {
+                wrong.push_back({{"place", step->place},
+                                 {"happened", outcome.happened},
+                                 {"late", outcome.late},
+                                 {"status", result.status},
+                                 {"value", result.value},
+                                 {"next_works", works},
+                                 {"slot_was_open", outcome.violations != violations_}});
+            }
+            violations_ = outcome.violations;
+            if (!works && attach()) {
+                break;
+            }
+        }
+        if (event.counter != nullptr && interrupts(event.counter) - before != happened) {
+            wrong.push_back({{"counter", event.counter},
+                             {"delivered", interrupts(event.counter) - before},
+                             {"sent", happened}});
+        }
+        return {{"cases", cases}, {"happened", happened}, {"ended", ended}, {"wrong", wrong}};
+    }
+
+  private:
+    const SweepOptions &options_;
+    std::optional<elisa::Attachment> attachment_;
+    std::uint64_t violations_ = 0;
+};
+
+} // namespace
+
+int sweep(const SweepOptions &options)
+{
+    Sweep sweep{options};
+    if (const auto error = sweep.attach()) {
+        return apps::fail("lab-probe", *error);
+    }
+    const std::uint64_t places = sweep.record();
+    bool ok = places > 50;
+    apps::Json seen = apps::Json::object();
+    for (const std::string &name : options.events) {
+        const Event *const event = event_named(name);
+        if (event == nullptr) {
+            std::fprintf(stderr, "lab-probe: there is no event '%s'\n", name.c_str());
+            return 2;
+        }
+        seen[name] = sweep.sweep(*event);
+        ok &= seen[name]["wrong"].empty();
+    }
+    apps::print_result({{"probe", "sweep"}, {"places", places}, {"events", seen}, {"ok", ok}});
+    return ok ? 0 : 1;
+}
+
+} // namespace probes
