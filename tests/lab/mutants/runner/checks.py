@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running the part of the suite that a mutant must not survive."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from . import process
+from .mutant import Check, MutantError
+
+
+def play(root: Path, scenarios: list[str], build: Path, modules: Path, logs: Path) -> dict[str, str | None]:
+    """Lab scenarios in one boot of the emulated host; by name, what failed, or None."""
+    results = logs / "results.json"
+    logs.mkdir(parents=True, exist_ok=True)
+    results.unlink(missing_ok=True)
+    environment = {**os.environ, "PYTHONPATH": str(root / "lab")}
+    with (logs / "lab.log").open("w") as out:
+        process.run(
+            [sys.executable, "-B", "-m", "elisalab", "--build", str(build), "run", *scenarios, "--modules", str(modules),
+             "--json", str(results), "--logs", str(logs), "--verdicts-later"],
+            out, environment,
+        )
+    try:
+        played = json.loads(results.read_text())
+        return {name: None if played[name]["ok"] else played[name]["error"] or "failed" for name in scenarios}
+    except (OSError, ValueError, KeyError):
+        end = "\n".join((logs / "lab.log").read_text(errors="replace").splitlines()[-15:])
+        raise MutantError(f"the lab gave no verdict; the end of {logs / 'lab.log'}:\n{end}") from None
+
+
+def ctest(build: Path, check: Check, log: Path) -> str | None:
+    """Unit tests; what failed, or None."""
+    with log.open("w") as out:
+        status = process.run(
+            ["ctest", "--test-dir", str(build), "-R", check.select, "-j2", "--output-on-failure", "--no-tests=error",
+             "--timeout", "300"],
+            out, os.environ,
+        )
+    output = log.read_text(errors="replace")
+    if "No tests were found" in output:
+        raise MutantError(f"no test matches '{check.select}'")
+    return None if status == 0 else output
