@@ -75,7 +75,7 @@ static int vm_create(struct kvm *kvm, struct elisa_vm_add *add)
 static int vm_add(void __user *argp)
 {
 	struct elisa_vm_add add;
-	struct fd f;
+	struct file *file;
 	int err;
 
 	if (copy_from_user(&add, argp, sizeof(add)))
@@ -83,12 +83,12 @@ static int vm_add(void __user *argp)
 	if ((add.role != ELISA_ROLE_GUEST && add.role != ELISA_ROLE_MANAGER) ||
 	    !valid_label(add.label))
 		return -EINVAL;
-	f = fdget(add.fd);
-	if (!f.file)
+	file = fget(add.fd);
+	if (!file)
 		return -EBADF;
 	/* The VM cannot end while its file is held. */
-	err = file_is_kvm(f.file) ? vm_create(f.file->private_data, &add) : -EINVAL;
-	fdput(f);
+	err = file_is_kvm(file) ? vm_create(file->private_data, &add) : -EINVAL;
+	fput(file);
 	if (!err && copy_to_user(argp, &add, sizeof(add)))
 		err = -EFAULT;
 	return err;
