@@ -62,8 +62,8 @@ def plan(kind: str, systems: list[str]) -> Plan:
     if "rvif" in systems:
         sessions += _scaling(few=kind == "quick")
     if kind == "quick":
-        return Plan(sessions, repetitions=3, warm_ms=150, window_ms=400, rtt_ms=800)
-    return Plan(sessions, repetitions=5, warm_ms=150, window_ms=400, rtt_ms=1000)
+        return Plan(sessions, repetitions=3, warm_ms=150, window_ms=500, rtt_ms=1000)
+    return Plan(sessions, repetitions=5, warm_ms=120, window_ms=500, rtt_ms=1000)
 
 
 def _quick(system: str) -> list[Session]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from pathlib import Path
@@ -66,8 +67,9 @@ class CpuTime:
         return spent / _TICK
 
 
+@functools.cache
 def _softirq_threads(cpus: tuple[int, int]) -> list[int]:
-    """The kernel's packet processing is part of what is measured."""
+    """The kernel's packet processing is part of what is measured. Looked up once: the search takes milliseconds."""
     found = []
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:

@@ -17,7 +17,9 @@ from .process import Traffic
 from .systems import SYSTEMS, Setup, System
 from .systems.base import Place
 
-_FOREIGN_SHARE = 0.02  # of the two CPUs' time in a window; more, and the window is measured again
+# Of the two CPUs' time in a window; more, and the window is measured again. The kernel counts in ticks of 10 ms, of which
+# a window has a hundred: less than this would be noise.
+_FOREIGN_SHARE = 0.04
 _TRIES = 4  # of one window
 _EXTRA_SHARE = 0.25  # of all windows may be repeated
 
