@@ -28,6 +28,9 @@ constexpr std::uint8_t over(std::size_t n)
 constexpr std::size_t most_cases = 80;
 constexpr std::uint64_t tail_ms = 20;
 constexpr std::uint64_t patience_s = 120;
+constexpr unsigned goodbye_us = 1'000'000; // the last frames are not lost with their sender
+// More than any ring holds: the receiver cannot miss a phase, however long it had no CPU.
+constexpr std::uint64_t least_frames = 4096;
 
 // A step that got nothing done, if it was not interrupted: the CPU was free for something else.
 class IdleTime {
@@ -102,10 +105,15 @@ void play_source(const Ports &ports, const PlaySettings &settings)
         const PlayCase &load = settings.cases[n];
         Source source{ports, {.size = load.size, .dirty = true, .burst = load.burst}};
         IdleTime idle;
-        const auto run = [&](std::uint8_t phase, std::uint64_t ms) {
+        const auto run = [&](std::uint8_t phase, std::uint64_t ms, std::uint64_t least) {
             source.set_phase(phase);
-            const std::uint64_t limit = rte_rdtsc() + ms * millisecond;
-            for (std::uint64_t now = rte_rdtsc(); now < limit;) {
+            const std::uint64_t begin = rte_rdtsc();
+            const std::uint64_t limit = begin + ms * millisecond;
+            const std::uint64_t enough = source.sent() + least;
+            for (std::uint64_t now = begin; now < limit || source.sent() < enough;) {
+                if (now - begin > patience_s * 1000 * millisecond) {
+                    throw std::runtime_error{"nobody takes the frames"};
+                }
                 const std::uint64_t refused = source.refused();
                 source.step();
                 const std::uint64_t after = rte_rdtsc();
@@ -116,15 +124,17 @@ void play_source(const Ports &ports, const PlaySettings &settings)
             }
             return Snapshot{.ticks = rte_rdtsc(), .frames = source.sent(), .idle = idle.ticks()};
         };
-        const Snapshot begin = run(warm(n), settings.warm_ms);
+        const Snapshot begin = run(warm(n), settings.warm_ms, least_frames);
         mark(n, "begin");
-        const Snapshot end = run(measured(n), settings.ms);
+        const Snapshot end = run(measured(n), settings.ms, least_frames);
         mark(n, "end");
-        run(n + 1 == settings.cases.size() ? UINT8_MAX : over(n), tail_ms);
+        const bool last = n + 1 == settings.cases.size(); // and then nobody may be there any more
+        run(over(n), tail_ms, last ? 0 : least_frames);
         cases += (n == 0 ? "" : ", ") + report(load, begin, end);
         ports.drain();
     }
     say_result("source_cases", cases, 0);
+    rte_delay_us_sleep(goodbye_us);
 }
 
 void play_sink(const Ports &ports, const PlaySettings &settings)
@@ -163,6 +173,9 @@ void play_sink(const Ports &ports, const PlaySettings &settings)
                 begin = here;
                 mark(n, "begin");
             } else if (phase >= over(n)) {
+                if (begin.ticks == 0) {
+                    throw std::runtime_error{"no frame of a whole load arrived"};
+                }
                 mark(n, "end");
                 cases += (n == 0 ? "" : ", ") + report(load, begin, here);
             }

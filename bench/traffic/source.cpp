@@ -103,7 +103,6 @@ void announce(const Ports &ports, bool of_sink, unsigned macs)
                     throw std::runtime_error{"port " + std::to_string(id) +
                                              " takes no announcement for a second"};
                 }
-                ports.drain();
             }
             // Not faster than a receiver that has no one to empty its ring.
             if (mac % 32 == 31) {
