@@ -3,12 +3,18 @@
  * kvm-intel's side of ELISA: registration, and the few VMCS primitives that
  * elisa.ko needs. No policy here.
  */
+#include <linux/module.h>
 #include <linux/srcu.h>
+#include <linux/stringify.h>
 
 #define ELISA_IN_KVM_INTEL
 #include "elisa_hooks.h"
 #include "../x86.h"
 #include "elisa_abi.h"
+
+/* By this, in /sys/module/kvm_intel/version, a patched module is known from the
+ * stock one, which has no version. */
+MODULE_VERSION("elisa-" __stringify(ELISA_ABI_VERSION));
 
 DEFINE_STATIC_KEY_FALSE(elisa_key);
 const struct elisa_ops *elisa_ops;
