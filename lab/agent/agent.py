@@ -38,7 +38,7 @@ def run_job(job: dict) -> int:
 
 def run_one(arguments: argparse.Namespace) -> int:
     scenario = {
-        "name": "by-hand", "modules": arguments.modules, "timeout": 3600, "allow_kernel": [],
+        "name": "by-hand", "modules": arguments.modules, "timeout": 3600, "allow_kernel": [], "expect_kernel": [],
         "vm": [{
             "name": "vm", "role": arguments.role, "label": arguments.label, "memory": arguments.memory,
             "vcpus": 1, "machine": arguments.machine, "hugepages": arguments.hugepages, "program": arguments.program,

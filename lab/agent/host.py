@@ -4,17 +4,11 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import time
 from pathlib import Path
 
-# A line of the host's kernel log that means the module or KVM did something wrong.
-_KERNEL_TROUBLE = re.compile(
-    r"\bBUG\b|WARNING:|Oops|general protection fault|Kernel panic|KASAN|UBSAN|refcount_t|"
-    r"INFO: (?:task|rcu)|blocked for more than|bad page|Bad page|double fault|list_(?:add|del) corruption"
-)
-
+from kernel_log import KernelLog
 
 class HostError(Exception):
     """The host cannot do what a scenario needs."""
@@ -29,12 +23,7 @@ class Host:
         if (payload / "host/lib").is_dir():
             self.environment["LD_LIBRARY_PATH"] = str(payload / "host/lib")
         self._loads_modules: bool = job.get("loads_modules", True)
-        self._kmsg = -1
-        try:
-            self._kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-            os.lseek(self._kmsg, 0, os.SEEK_END)
-        except OSError:
-            pass
+        self._log = KernelLog()
 
     # --- modules ---------------------------------------------------------------------------------------------
 
@@ -76,27 +65,10 @@ class Host:
 
     def kernel_lines(self) -> list[str]:
         """Lines of the kernel log since the last call; each also becomes an event."""
-        lines: list[str] = []
-        while self._kmsg >= 0:
-            try:
-                record = os.read(self._kmsg, 8192).decode(errors="replace")
-            except BlockingIOError:
-                break
-            except OSError:
-                continue  # EPIPE: records were overwritten; reading goes on with the oldest that is left
-            _, _, text = record.partition(";")
-            for line in text.splitlines()[:1]:
-                lines.append(line)
-                self.events.emit("kernel", line=line)
+        lines = self._log.lines()
+        for line in lines:
+            self.events.emit("kernel", line=line)
         return lines
-
-    @staticmethod
-    def trouble(lines: list[str], allowed: list[str]) -> list[str]:
-        """Those lines that must fail a scenario."""
-        return [
-            line for line in lines
-            if _KERNEL_TROUBLE.search(line) and not any(re.search(pattern, line) for pattern in allowed)
-        ]
 
     # --- KVM's counters --------------------------------------------------------------------------------------
 

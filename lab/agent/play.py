@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 from host import Host, HostError
+from kernel_log import excerpt, trouble
 from vm import Vm
 
 
@@ -30,7 +31,9 @@ class Stage:
         self.vms = {spec["name"]: Vm(spec, host, events, scratch) for spec in scenario["vm"]}
         self.started: list[Vm] = []
         self.runs: list[dict] = []
+        self.kernel: list[str] = []  # the host's kernel log since the scenario began
         self.trouble: list[str] = []
+        self.awaited = list(scenario["expect_kernel"])
         self.deadline = time.monotonic() + scenario["timeout"]
 
     # --- time ------------------------------------------------------------------------------------------------
@@ -49,7 +52,11 @@ class Stage:
 
     def check_kernel(self) -> None:
         lines = self.host.kernel_lines()
-        self.trouble += self.host.trouble(lines, self.scenario["allow_kernel"])
+        self.kernel += lines
+        complaints = trouble(lines, self.scenario["allow_kernel"])
+        expected = self.scenario["expect_kernel"]
+        self.trouble += [line for line in complaints if not any(re.search(each, line) for each in expected)]
+        self.awaited = [each for each in self.awaited if not any(re.search(each, line) for line in complaints)]
 
     def until(self, done, seconds: float, what: str, said: list[Vm]) -> None:
         """Pump until `done()`; StepFailed with the last words of `said` after the bound."""
@@ -59,8 +66,7 @@ class Stage:
             if left <= 0:
                 raise StepFailed(f"{what}: not within {seconds:g} s" + self.last_words(said))
             if self.trouble:
-                raise StepFailed(f"{what}: the host kernel complained meanwhile: {self.trouble[0]}"
-                                 + self.last_words(said))
+                raise StepFailed(f"{what}: the host kernel complained meanwhile" + self.last_words(said))
             self.pump(min(left, 0.2))
 
     @staticmethod
@@ -240,8 +246,11 @@ def play(scenario: dict, host: Host, events) -> bool:
     finally:
         stage.close()
         shutil.rmtree(scratch, ignore_errors=True)
-    if error is None and stage.trouble:
-        error = "the host kernel complained: " + " | ".join(stage.trouble[:3])
+    if stage.trouble:
+        report = f"the host kernel complained:\n{excerpt(stage.kernel, stage.trouble[0])}"
+        error = report if error is None else f"{error}\n{report}"
+    elif error is None and stage.awaited:
+        error = f"the host kernel was expected to complain and did not: /{'/, /'.join(stage.awaited)}/"
     events.emit("result", scenario=scenario["name"], ok=error is None, error=error,
                 seconds=round(time.monotonic() - began, 2), result=stage.result())
     return error is None

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import campaigns, emulated, figures, kernels, local, scenario
+from . import campaigns, emulated, figures, host_kernels, kernels, local, modules, scenario
 from .log import LabError, say
 from .report import Report
 
@@ -25,7 +25,7 @@ def _bound(scenarios: list[dict[str, Any]]) -> float:
     return 120 + _REAL_PER_HOST_SECOND * sum(s["timeout"] * (2 if s["host_cpus"] > 1 else 1) for s in scenarios)
 
 
-def _modules(build: Path, host_kernel: str) -> Path | None:
+def _built_modules(build: Path, host_kernel: str) -> Path | None:
     """Patched modules for this host kernel, if they have been built."""
     folder = build / "modules" / host_kernel
     return folder if (folder / "elisa.ko").exists() else None
@@ -34,19 +34,19 @@ def _modules(build: Path, host_kernel: str) -> Path | None:
 def _play(scenarios: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Play scenarios on the machine that was asked for; their results by name."""
     build: Path = arguments.build
-    modules = arguments.modules or _modules(build, arguments.host_kernel)
+    patched = arguments.modules or _built_modules(build, arguments.host_kernel)
     wanting = [s["name"] for s in scenarios if s["modules"] != "stock"]
-    if wanting and modules is None and arguments.machine == "lab":
+    if wanting and patched is None and arguments.machine == "lab":
         raise LabError(
             f"no patched kernel modules in {build / 'modules' / arguments.host_kernel} "
-            f"(needed by {', '.join(wanting)}): run ./elisa build"
+            f"(needed by {', '.join(wanting)}): run ./elisa build modules --host-kernel {arguments.host_kernel}"
         )
     report = Report(arguments.logs or build / "logs/lab", arguments.verbose)
     try:
         if arguments.machine == "local":
             local.run({"scenarios": scenarios}, build, report, _bound(scenarios))
         else:
-            emulated.run_all(scenarios, build, arguments.host_kernel, modules, report, _bound)
+            emulated.run_all(scenarios, build, arguments.host_kernel, patched, report, _bound)
     finally:
         report.close()
     return report.results
@@ -119,8 +119,8 @@ def verdict(arguments: argparse.Namespace) -> int:
 
 
 def shell(arguments: argparse.Namespace) -> int:
-    modules = _modules(arguments.build, arguments.host_kernel)
-    with emulated.Lab(arguments.build, arguments.host_kernel, modules) as lab:
+    patched = _built_modules(arguments.build, arguments.host_kernel)
+    with emulated.Lab(arguments.build, arguments.host_kernel, patched) as lab:
         machine = lab.prepare({"events": "-", "scenarios": []}, shell=True)
         say("emulated host boots; Ctrl-] ends it")
         from .bochs import Emulator
@@ -136,10 +136,22 @@ def listing(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+def build_modules(arguments: argparse.Namespace) -> int:
+    """Patched kvm-intel.ko and elisa.ko for the host kernel; that kernel too, if it is not in the cache."""
+    modules.build(arguments.host_kernel, arguments.variant, arguments.build / "modules")
+    return 0
+
+
+def dkms(arguments: argparse.Namespace) -> int:
+    """The DKMS package, tested against a Debian kernel's headers; nothing to do if it is known to work."""
+    modules.dkms(arguments.host_kernel)
+    return 0
+
+
 def paths(arguments: argparse.Namespace) -> int:
-    """Where the host kernel is, for the build of the patched modules."""
-    kernel = emulated.host_kernel_by_name(arguments.host_kernel)
-    print(f"kernel_dir={kernel.build_tree}\nsource={kernel.source_tree}")
+    """What modules for the host kernel are built from."""
+    inputs = host_kernels.module_build(arguments.host_kernel)
+    print(f"kernel_dir={inputs.build_tree}\nsource={inputs.source_tree}")
     return 0
 
 
@@ -156,7 +168,7 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     runs = verbs.add_parser("run", help="run scenarios, in one boot of the host")
     runs.add_argument("scenario", nargs="*")
-    runs.add_argument("--suite", choices=("test", "demo", "bench", "hand"), help="all scenarios of this suite")
+    runs.add_argument("--suite", choices=("test", "debug", "demo", "bench", "hand"), help="all scenarios of this suite")
     runs.add_argument("--verdicts-later", action="store_true",
                       help="exit 0 if every scenario was played, however it went; `verdict` tells")
     demos = verbs.add_parser("demo", help="frames between two guests through the switch")
@@ -171,9 +183,12 @@ def main() -> int:
         verb.add_argument("--verbose", "-v", action="store_true", help="show what VMs, host and kernel say, live")
         verb.add_argument("--machine", choices=("lab", "local"), default="lab", help="emulated host, or this machine")
     shells = verbs.add_parser("shell", help="a shell on the emulated host")
+    builds = verbs.add_parser("modules", help="build patched kvm-intel.ko and elisa.ko for the host kernel")
+    builds.add_argument("--variant", default="", help="with what is in tests/lab/VARIANT/module, too")
     pathss = verbs.add_parser("paths", help="build tree and source of the host kernel, building them if need be")
-    for verb in (runs, demos, benches, campaigns_, shells, pathss):
-        verb.add_argument("--host-kernel", choices=("tiny", "debian"), default="tiny")
+    dkmss = verbs.add_parser("dkms", help="test the DKMS package against the host kernel's headers")
+    for verb in (runs, demos, benches, campaigns_, shells, builds, pathss, dkmss):
+        verb.add_argument("--host-kernel", choices=host_kernels.NAMES, default="tiny")
     verdicts = verbs.add_parser("verdict", help="how a scenario of an earlier run went")
     verdicts.add_argument("scenario")
     verdicts.add_argument("--json", type=Path, required=True)
@@ -182,7 +197,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
-        verb = {"run": run, "demo": demo, "bench": bench, "campaign": campaign, "shell": shell, "paths": paths, "list": listing,
+        verb = {"run": run, "demo": demo, "bench": bench, "campaign": campaign, "shell": shell, "modules": build_modules,
+                "dkms": dkms, "paths": paths, "list": listing,
                 "verdict": verdict}[arguments.verb]
         return verb(arguments)
     except LabError as error:

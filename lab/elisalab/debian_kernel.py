@@ -1,67 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's own cloud kernel and modules as the emulated host's kernel.
+"""Debian's own kernels and modules as the emulated host's kernel.
 
 Slower to boot than the tiny kernel, but what users run: the patched kvm-intel.ko is built against its headers package
-and loaded beside its stock kvm.ko. The image is unpacked, not installed: this machine's own boot is left alone.
+and loaded beside its stock kvm.ko. Packages are unpacked, not installed: this machine's own kernels are left alone.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 from . import cache, tree
-from .kernels import KERNEL_LINE, LAB, HostKernel, package_version, source_tree
+from .kernels import LAB, LINES, HostKernel, ModuleBuild, package_version, source_package, source_tree
 from .log import LabError, run
 
-_FLAVOUR = "cloud-amd64"
-_META = f"linux-headers-{_FLAVOUR}"
+FLAVOURS = ("cloud-amd64", "amd64")
 # What the root disk needs; their dependencies are looked up.
 _DISK_MODULES = ("ata_piix", "sd_mod")
 _KVM_MODULES = ("kvm-intel",)
 
 
-def _release() -> str:
-    """The kernel release (6.1.0-56-cloud-amd64) whose headers are installed, of exactly the source's version."""
-    wanted = package_version(f"linux-source-{KERNEL_LINE}")
-    done = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\n", f"linux-headers-*-{_FLAVOUR}"],
-        capture_output=True, text=True, check=False,
-    )
+def _depends(package: str, version: str) -> list[str]:
+    """Names of the packages that a package depends on, each first alternative."""
+    done = subprocess.run(["apt-cache", "show", f"{package}={version}"], capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
-        package, version, status = line.split()
-        if status == "installed" and version == wanted and package != _META:
-            return package.removeprefix("linux-headers-")
-    raise LabError(
-        f"no linux-headers-*-{_FLAVOUR} of version {wanted} (that of linux-source-{KERNEL_LINE}) is installed: "
-        f"apt-get install {_META} linux-source-{KERNEL_LINE}"
-    )
+        if line.startswith("Depends: "):
+            return [entry.split()[0] for entry in line.removeprefix("Depends: ").split(", ")]
+    raise LabError(f"apt knows no {package} {version} (the version of the linux-source package that is installed): "
+                   f"apt-get update, and install the newest linux-source-*")
 
 
-def host_kernel() -> HostKernel:
-    release = _release()
-    package = f"linux-image-{release}"
-    version = package_version(f"linux-headers-{release}")
+def _headers_package(line: str, flavour: str) -> str:
+    """The headers package (linux-headers-6.1.0-56-cloud-amd64) of exactly the installed source's version."""
+    meta = f"linux-headers-{flavour}" if line == LINES[0] else f"linux-headers-{line}-{flavour}"
+    return _depends(meta, package_version(source_package(line)))[0]
 
-    def build(folder: Path) -> None:
-        log = folder / ".build.log"
-        # apt drops its privileges to a user who cannot write here; the file is checked by its hash all the same.
-        run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", f"{package}={version}"], log, cwd=folder,
-            what=f"download of {package}")
-        archive = next(folder.glob("*.deb"))
+
+def _unpack(folder: Path, packages: list[str], version: str) -> None:
+    log = folder / ".build.log"
+    # apt drops its privileges to a user who cannot write here; the file is checked by its hash all the same.
+    run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *(f"{name}={version}" for name in packages)],
+        log, cwd=folder, what=f"download of {', '.join(packages)}")
+    for archive in folder.glob("*.deb"):
         run(["dpkg-deb", "-x", str(archive), str(folder)], log)
         archive.unlink()
+
+
+def module_build(line: str, flavour: str) -> ModuleBuild:
+    headers = _headers_package(line, flavour)
+    version = package_version(source_package(line))
+
+    def build(folder: Path) -> None:
+        shared = [name for name in _depends(headers, version) if re.match(r"linux-headers-.*-common$|linux-kbuild-", name)]
+        _unpack(folder, [headers, *shared], version)
+        makefile = folder / "usr/src" / headers / "Makefile"
+        makefile.write_text(makefile.read_text().replace("include /usr/src/", f"include {folder}/usr/src/"))
+
+    folder = cache.product(f"headers-{line}-{flavour}", [headers, version, LAB / "elisalab/debian_kernel.py"], build)
+    return ModuleBuild(folder / "usr/src" / headers, source_tree(line))
+
+
+def host_kernel(line: str, flavour: str) -> HostKernel:
+    release = _headers_package(line, flavour).removeprefix("linux-headers-")
+    version = package_version(source_package(line))
+
+    def build(folder: Path) -> None:
+        _unpack(folder, [f"linux-image-{release}"], version)
+        log = folder / ".build.log"
+        for module in folder.rglob("*.ko.xz"):
+            run(["xz", "-d", str(module)], log)
         run(["depmod", "-b", str(folder), release], log)
         _make_initrd(folder, release)
 
-    folder = cache.product(
-        "kernel-debian", [package, version, LAB / "host/initrd-init", LAB / "elisalab/debian_kernel.py"], build
-    )
+    code = [LAB / "host/initrd-init", LAB / "elisalab/debian_kernel.py"]
+    folder = cache.product(f"kernel-debian-{line}-{flavour}", [release, version, *code], build)
     return HostKernel(
-        name="debian",
+        name=f"Debian's {release}",
         image=folder / f"boot/vmlinuz-{release}",
-        build_tree=Path("/usr/src") / f"linux-headers-{release}",
-        source_tree=source_tree(),
         modules=tuple(_with_dependencies(folder, release, _KVM_MODULES)),
         initrd=folder / "initrd.cpio",
     )

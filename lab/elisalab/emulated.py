@@ -10,15 +10,16 @@ import textwrap
 from pathlib import Path
 from typing import Any, Callable
 
-from . import bochs, cache, debian_kernel, images, kernels
+from . import bochs, cache, host_kernels, images, kernels, scenario
 from .log import LabError, say, tail
 from .report import Report
 
 # mitigations=off: the CPU is emulated. lpj, tsc: no calibration. quiet: each console character costs emulated time.
+# kasan_multi_shot: every scenario's own report, not only the first.
 # idle=halt: an idle CPU in MWAIT makes Bochs with two CPUs 30 times slower.
 _COMMAND_LINE = (
     "console=ttyS0 root=/dev/sda rw quiet loglevel=4 mitigations=off tsc=reliable lpj=4000000 idle=halt "
-    "random.trust_cpu=on panic=-1"
+    "random.trust_cpu=on panic=-1 kasan_multi_shot"
 )
 
 
@@ -27,7 +28,7 @@ class Lab:
 
     def __init__(self, build: Path, host_kernel: str, modules: Path | None) -> None:
         self.binaries = images.Binaries(build)
-        self.kernel = host_kernel_by_name(host_kernel)
+        self.kernel = host_kernels.host_kernel(host_kernel)
         self.modules = modules
         runs = cache.cache_root() / "runs"
         runs.mkdir(parents=True, exist_ok=True)
@@ -41,13 +42,13 @@ class Lab:
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def prepare(self, job: dict[str, Any], shell: bool = False) -> bochs.Machine:
-        kinds = {vm["image"] for scenario in job["scenarios"] for vm in scenario["vm"]} or {"plain"}
+        kinds = {vm["image"] for each in job["scenarios"] for vm in each["vm"]} or {"plain"}
         log = self.run_dir / "images.log"
         staged = self.run_dir / "payload"
         images.stage(staged, self.binaries, kernels.guest_kernel(), self.kernel, self.modules, job, kinds)
         images.payload_disk(staged, self.run_dir / "payload.img", log)
         shutil.rmtree(staged)
-        cpus = max([scenario["host_cpus"] for scenario in job["scenarios"]], default=1)
+        cpus = max([each["host_cpus"] for each in job["scenarios"]], default=1)
         return bochs.Machine(
             run_dir=self.run_dir, root_image=images.host_root(), kernel=self.kernel.image,
             initrd=self.kernel.initrd,
@@ -57,7 +58,7 @@ class Lab:
     def run(self, job: dict[str, Any], report: Report, bound: float) -> None:
         """One boot of the host. LabError when it went down or hung before the job was over."""
         machine = self.prepare(job)
-        say(f"emulated host boots ({self.kernel.name} kernel, {machine.cpus} CPU)")
+        say(f"emulated host boots (kernel: {self.kernel.name}; CPUs: {machine.cpus})")
         report.ended = False
         with bochs.Emulator(machine) as emulator:
             try:
@@ -101,8 +102,10 @@ def run_all(
 ) -> None:
     """Run scenarios in as few boots as can be: one for each number of emulated CPUs, and one more after each host
     that did not survive a scenario."""
-    for cpus in sorted({scenario["host_cpus"] for scenario in scenarios}):
-        left = [scenario for scenario in scenarios if scenario["host_cpus"] == cpus]
+    slowness = host_kernels.host_kernel(host_kernel).slowness
+    scenarios = [scenario.patient(each, slowness) for each in scenarios]
+    for cpus in sorted({each["host_cpus"] for each in scenarios}):
+        left = [each for each in scenarios if each["host_cpus"] == cpus]
         while left:
             try:
                 with Lab(build, host_kernel, modules) as lab:
@@ -110,18 +113,10 @@ def run_all(
             except LabError as error:
                 if report.playing is None:
                     raise  # not a scenario's fault
-                scenario = report.playing
-                report.lost(scenario, str(error))
+                lost = report.playing
+                report.lost(lost, str(error))
                 # The next boot writes its own logs to report.logs; those of this one belong to what ended it.
                 for name in ("console.log", "bochs.log", "bochs.out"):
                     if (report.logs / name).exists():
-                        shutil.copy(report.logs / name, report.logs / scenario / name)
-            left = [scenario for scenario in left if scenario["name"] not in report.results]
-
-
-def host_kernel_by_name(name: str) -> kernels.HostKernel:
-    if name == "tiny":
-        return kernels.tiny_host_kernel()
-    if name == "debian":
-        return debian_kernel.host_kernel()
-    raise LabError(f"unknown host kernel '{name}': tiny or debian")
+                        shutil.copy(report.logs / name, report.logs / lost / name)
+            left = [each for each in left if each["name"] not in report.results]

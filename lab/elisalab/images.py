@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import cache, tree
-from .kernels import LAB, HostKernel, package_version
+from .kernels import KVM_PATCH, LAB, HostKernel, package_version
 from .log import LabError
 
 _LIBDIR = Path("/usr/lib/x86_64-linux-gnu")
@@ -40,7 +40,7 @@ def _packages(names: str) -> list[str]:
 def host_root() -> Path:
     """The ext4 image that the emulated host boots from."""
     code = [LAB / "host", LAB / "elisalab/images.py", LAB / "elisalab/tree.py"]
-    parts = [*code, *_packages("busybox-static qemu-system-x86 python3.11 seabios libc6")]
+    parts = [*code, *_packages("busybox-static qemu-system-x86 python3.11 seabios libc6 kmod")]
 
     def build(folder: Path) -> None:
         root = tree.Tree(folder / "root")
@@ -50,6 +50,11 @@ def host_root() -> Path:
         root.add_program(Path("/usr/bin/qemu-system-x86_64"))
         for name in _QEMU_FIRMWARE:
             root.add(Path("/usr/share") / name)
+        # The real modprobe and depmod: `elisa host install` is tested with them.
+        root.add_program(Path("/usr/bin/kmod"))
+        for name in ("modprobe", "depmod", "insmod", "rmmod", "lsmod", "modinfo"):
+            (root.root / "bin" / name).unlink(missing_ok=True)
+            (root.root / "bin" / name).symlink_to("/usr/bin/kmod")
         root.add_program(Path("/usr/bin/python3.11"))
         (root.root / "usr/bin/python3").symlink_to("python3.11")
         root.add_tree(Path("/usr/lib/python3.11"), skip=_PYTHON_SKIP)
@@ -188,6 +193,9 @@ def stage(
         project.unlink()
     shutil.copytree(LAB / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__"))
     compileall.compile_dir(folder / "agent", quiet=1)  # the emulated host would take a second for it
+    shutil.copytree(KVM_PATCH / "host/elisahost", folder / "kvm-patch/host/elisahost", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(KVM_PATCH / "patches", folder / "kvm-patch/patches")
+    shutil.copytree(LAB.parent / "tests/lab/host", folder / "tests")
     if binaries.host.is_dir():
         shutil.copytree(binaries.host, folder / "host")
         _add_host_libraries(folder / "host")
@@ -204,6 +212,8 @@ def stage(
                 patched.mkdir(parents=True)
                 for module in sorted(built.glob("*.ko")):
                     shutil.copy(module, patched)
+        if (modules / "test").is_dir():
+            shutil.copytree(modules / "test", folder / "modules/test")
     (folder / "job.json").write_text(json.dumps(job, indent=1))
 
 

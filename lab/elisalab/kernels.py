@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two tiny kernels, host (L1) and guest (L2), from Debian's own kernel source."""
+"""The lab's own small kernels, of hosts (L1) and guests (L2), from Debian's kernel source."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from . import cache
 from .log import LabError, run
 
 LAB = Path(__file__).resolve().parent.parent
-KERNEL_LINE = "6.1"
-_TARBALL = Path(f"/usr/src/linux-source-{KERNEL_LINE}.tar.xz")
+KVM_PATCH = LAB.parent / "kvm-patch"
+# The lines that kvm-patch/patches has hooks for; guests run the first.
+LINES = ("6.1", "6.12")
+
+
+@dataclass(frozen=True)
+class ModuleBuild:
+    """What modules for a kernel are built from."""
+
+    build_tree: Path  # make -C here M=... builds modules for it
+    source_tree: Path  # the source, of exactly this version
 
 
 @dataclass(frozen=True)
 class HostKernel:
-    """A host kernel that can boot in the lab, and what is needed to build modules for it."""
+    """A host kernel that can boot in the lab."""
 
     name: str
     image: Path  # what GRUB loads
-    build_tree: Path  # make -C here M=... builds modules for it
-    source_tree: Path  # the whole source, of exactly this version
     modules: tuple[Path, ...]  # stock modules, in load order, kvm.ko and kvm-intel.ko last
     initrd: Path | None = None  # where the disk drivers are modules
+    slowness: int = 1  # how much longer than on the tiny kernel things take, for bounds
 
 
 def package_version(package: str) -> str:
@@ -38,17 +46,22 @@ def package_version(package: str) -> str:
     return done.stdout
 
 
-def _source_parts() -> list[str]:
-    return [KERNEL_LINE, package_version(f"linux-source-{KERNEL_LINE}")]
+def source_package(line: str) -> str:
+    return f"linux-source-{line}"
 
 
-def source_tree() -> Path:
+def _source_parts(line: str) -> list[str]:
+    return [line, package_version(source_package(line))]
+
+
+def source_tree(line: str) -> Path:
     """Debian's kernel source, unpacked."""
 
     def unpack(folder: Path) -> None:
-        run(["tar", "-C", str(folder), "--strip-components=1", "-xf", str(_TARBALL)], folder / ".unpack.log")
+        tarball = f"/usr/src/{source_package(line)}.tar.xz"
+        run(["tar", "-C", str(folder), "--strip-components=1", "-xf", tarball], folder / ".unpack.log")
 
-    return cache.product(f"linux-source-{KERNEL_LINE}", _source_parts(), unpack)
+    return cache.product(source_package(line), _source_parts(line), unpack)
 
 
 def _settings(fragment: Path) -> str:
@@ -63,8 +76,8 @@ def _configure(source: Path, out: Path, fragments: list[Path], log: Path) -> Non
     run(["make", "-C", str(source), f"O={out}", "olddefconfig"], log)
 
 
-def _build(name: str, fragments: list[Path], targets: list[str]) -> Path:
-    source = source_tree()
+def _build(name: str, line: str, fragments: list[Path], targets: list[str]) -> Path:
+    source = source_tree(line)
     jobs = f"-j{os.cpu_count() or 1}"
 
     def make(folder: Path) -> None:
@@ -72,27 +85,37 @@ def _build(name: str, fragments: list[Path], targets: list[str]) -> Path:
         _configure(source, folder, fragments, log)
         run(["nice", "-n", "5", "make", "-C", str(source), f"O={folder}", jobs, *targets], log, what=f"kernel {name}")
 
-    parts = [*_source_parts(), name, *map(_settings, fragments), *targets, package_version("gcc")]
+    parts = [*_source_parts(line), name, *map(_settings, fragments), *targets, package_version("gcc")]
     return cache.product(f"kernel-{name}", parts, make, about="4 minutes on 2 cores")
 
 
 def guest_kernel() -> Path:
     """The guests' vmlinux, booted by QEMU through PVH."""
-    return _build("l2", [LAB / "kernel/guest.fragment"], ["vmlinux"]) / "vmlinux"
+    return _build("l2", LINES[0], [LAB / "kernel/guest.fragment"], ["vmlinux"]) / "vmlinux"
 
 
-def tiny_host_kernel() -> HostKernel:
-    """The emulated host's own small kernel, with KVM as modules."""
-    tree = _build("l1", [LAB / "kernel/guest.fragment", LAB / "kernel/host.fragment"], ["bzImage", "modules"])
-    return HostKernel(
-        name="tiny",
-        image=tree / "arch/x86/boot/bzImage",
-        build_tree=tree,
-        source_tree=source_tree(),
-        modules=_tiny_modules(tree),
-    )
+def _host_tree(kind: str, line: str) -> Path:
+    """Build tree of a host kernel of ours: `tiny`, or `debug`, which watches itself and is slow."""
+    fragments = [LAB / "kernel/guest.fragment", LAB / "kernel/host.fragment"]
+    if (LAB / f"kernel/host-{line}.fragment").exists():
+        fragments.append(LAB / f"kernel/host-{line}.fragment")
+    if kind == "debug":
+        fragments.append(LAB / "kernel/debug.fragment")
+    name = {"tiny": "l1", "debug": "l1-debug"}[kind]
+    return _build(name if line == LINES[0] else f"{name}-{line}", line, fragments, ["bzImage", "modules"])
 
 
-def _tiny_modules(tree: Path) -> tuple[Path, ...]:
+def module_build(kind: str, line: str) -> ModuleBuild:
+    return ModuleBuild(_host_tree(kind, line), source_tree(line))
+
+
+def host_kernel(kind: str, line: str) -> HostKernel:
+    """A kernel of our own for the emulated host, with KVM as modules."""
+    tree = _host_tree(kind, line)
     names = ["virt/lib/irqbypass.ko", "arch/x86/kvm/kvm.ko", "arch/x86/kvm/kvm-intel.ko"]
-    return tuple(tree / name for name in names if (tree / name).exists())
+    return HostKernel(
+        name=f"{kind}, Linux {line}",
+        image=tree / "arch/x86/boot/bzImage",
+        modules=tuple(tree / name for name in names if (tree / name).exists()),
+        slowness=4 if kind == "debug" else 1,
+    )

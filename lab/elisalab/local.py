@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -14,30 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from elisahost import checks
+from elisahost.machine import Machine
+
 from . import images, kernels
 from .log import LabError, say, tail
 from .report import Report
-
-_MSR_PROCBASED_CTLS2 = 0x48B
-_MSR_VMFUNC = 0x491
-_ENABLE_VM_FUNCTIONS = 1 << (32 + 13)  # allowed-1 half of IA32_VMX_PROCBASED_CTLS2
-_EPTP_SWITCHING = 1 << 0
-
-
-def _msr(number: int) -> int | None:
-    """An MSR of CPU 0, or None where it cannot be read."""
-    if not Path("/dev/cpu/0/msr").exists():
-        subprocess.run(["modprobe", "msr"], capture_output=True, check=False)
-    try:
-        fd = os.open("/dev/cpu/0/msr", os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        return struct.unpack("<Q", os.pread(fd, 8, number))[0]
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def missing(needs_vms: bool, needs_elisa: bool) -> list[str]:
@@ -49,26 +30,12 @@ def missing(needs_vms: bool, needs_elisa: bool) -> list[str]:
         lacks.append("root: VMs are registered through /dev/elisa (mode 0600)")
     if shutil.which("qemu-system-x86_64") is None:
         lacks.append("QEMU: apt-get install qemu-system-x86")
-    flags = Path("/proc/cpuinfo").read_text()
-    if " vmx" not in flags:
-        lacks.append("Intel VT-x: /proc/cpuinfo has no vmx flag (AMD, a VM without nested VMX, or off in the firmware)")
-    if not Path("/dev/kvm").exists():
+    machine = Machine()
+    if not machine.exists("/dev/kvm"):
         lacks.append("KVM: there is no /dev/kvm (modprobe kvm-intel)")
-    if not needs_elisa:
-        return lacks
-    if " vmx" in flags:
-        controls, functions = _msr(_MSR_PROCBASED_CTLS2), _msr(_MSR_VMFUNC)
-        if controls is None:
-            lacks.append("the CPU's VMX capabilities cannot be read (MSR 0x48b): modprobe msr, as root")
-        elif not controls & _ENABLE_VM_FUNCTIONS:
-            lacks.append(f"VM functions: not offered by this CPU (MSR 0x48b = {controls:#x}, bit 45 is clear)")
-        elif functions is None or not functions & _EPTP_SWITCHING:
-            shown = "unreadable" if functions is None else f"{functions:#x}"
-            lacks.append(f"EPTP switching: not offered by this CPU (MSR 0x491 = {shown}, bit 0)")
-    if not Path("/sys/module/elisa").is_dir():
-        lacks.append("the elisa module: not loaded (build it for this kernel with kvm-patch/, then modprobe elisa)")
-    elif not Path("/dev/elisa").exists():
-        lacks.append("/dev/elisa: the elisa module is loaded but its device is not there")
+    if needs_elisa and not machine.exists("/dev/elisa"):
+        lacks += [f"{each.name}: {each.text}" for each in checks.check(machine) if each.status == "problem"]
+        lacks.append("the elisa module: ./elisa host install")
     return lacks
 
 

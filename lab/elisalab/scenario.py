@@ -5,10 +5,12 @@
     timeout = 120            # bound of the whole scenario, seconds of the VMs' host
     modules = "elisa"        # or "stock" (KVM as shipped), "sweep" (elisa.ko with the every-instruction sweep in it)
     host_cpus = 1            # emulated CPUs of the host
-    suite = "test"           # test: part of `./elisa test`; "demo", "bench": run by those commands; "hand"
+    suite = "test"           # test: part of `./elisa test`; "debug": needs the debug kernel; "demo", "bench": run by
+                             # those commands; "hand"
     campaign = ""            # "lifecycle", "sweep": part of `./elisa test --suite NAME`, whatever its suite
     runs = 1                 # how many times it does what it is about, for a campaign's table
-    allow_kernel = ["re"]    # lines of the host's kernel log that look like trouble but are expected
+    allow_kernel = ["re"]    # lines of the host's kernel log that look like trouble and may come
+    expect_kernel = ["re"]   # lines that look like trouble and must come
 
     [[vm]]
     name = "a"
@@ -49,7 +51,8 @@ from .log import LabError
 SCENARIOS = LAB / "scenarios"
 
 _TOP: dict[str, Any] = {
-    "description": "", "timeout": 120, "modules": "elisa", "host_cpus": 1, "suite": "test", "campaign": "", "runs": 1, "allow_kernel": [], "vm": [], "step": [],
+    "description": "", "timeout": 120, "modules": "elisa", "host_cpus": 1, "suite": "test", "campaign": "", "runs": 1,
+    "allow_kernel": [], "expect_kernel": [], "vm": [], "step": [],
 }
 _VM: dict[str, Any] = {
     "name": "", "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm", "image": "plain",
@@ -57,7 +60,7 @@ _VM: dict[str, Any] = {
 }
 _CHOICES = {
     "modules": ("elisa", "stock", "sweep"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
-    "image": ("plain", "dpdk"), "suite": ("test", "demo", "bench", "hand"),
+    "image": ("plain", "dpdk"), "suite": ("test", "debug", "demo", "bench", "hand"),
     "campaign": ("", "lifecycle", "sweep"),
 }
 # verb -> (type of its value, whether the value names VMs, other keys: required, optional)
@@ -115,6 +118,13 @@ def parse(text: str, name: str) -> dict[str, Any]:
         _step(step, known, f"scenario {name}, step {number}") for number, step in enumerate(scenario["step"], 1)
     ]
     return scenario
+
+
+def patient(scenario: dict[str, Any], slowness: int) -> dict[str, Any]:
+    """The scenario with every bound multiplied, for a host on which all takes that much longer."""
+    steps = [{**step, "timeout": step["timeout"] * slowness} if "timeout" in step else step
+             for step in scenario["step"]]
+    return {**scenario, "timeout": scenario["timeout"] * slowness, "step": steps}
 
 
 def _filled(raw: dict[str, Any], defaults: dict[str, Any], where: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from elisalab import kernels, scenario
 sys.path.insert(0, str(kernels.LAB / "agent"))
 from events import Events  # noqa: E402
 from host import Host  # noqa: E402
+from kernel_log import KernelLog, trouble  # noqa: E402
 from play import play  # noqa: E402
 
 
@@ -51,12 +52,60 @@ class Playing(unittest.TestCase):
 class KernelTrouble(unittest.TestCase):
     def test_is_recognised(self) -> None:
         bad = ["BUG: unable to handle page fault", "WARNING: CPU: 0 PID: 1 at x.c:3", "Oops: 0000 [#1] SMP",
-               "INFO: task qemu:12 blocked for more than 120 seconds", "BUG: Bad page state in process x"]
-        fine = ["DEBUG: x", "kvm: nested", "elisa: VM a added", "[Firmware Bug]: TSC_DEADLINE disabled"]
-        self.assertEqual(Host.trouble(bad + fine, []), bad)
+               "INFO: task qemu:12 blocked for more than 120 seconds", "BUG: Bad page state in process x",
+               "BUG: KASAN: use-after-free in f+0x1/0x2 [elisa]", "UBSAN: shift-out-of-bounds in x.c:3:4",
+               "WARNING: possible circular locking dependency detected", "INFO: trying to register non-static key.",
+               "BUG: sleeping function called from invalid context at x.c:3", "WARNING: suspicious RCU usage",
+               "rcu: INFO: rcu_sched self-detected stall on CPU", "watchdog: BUG: soft lockup - CPU#0 stuck for 22s!",
+               "list_del corruption. prev->next should be 1, but was 2", "ODEBUG: free active (active state 0) object",
+               "general protection fault, probably for non-canonical address 0x1", "Call Trace:"]
+        fine = ["DEBUG: x", "kvm: nested", "elisa: VM a added", "[Firmware Bug]: TSC_DEADLINE disabled",
+                "Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar", "kasan: KernelAddressSanitizer initialized"]
+        self.assertEqual(trouble(bad + fine, []), bad)
 
     def test_can_be_allowed(self) -> None:
-        self.assertEqual(Host.trouble(["WARNING: CPU: 0 at x.c:3"], [r"x\.c:3"]), [])
+        self.assertEqual(trouble(["WARNING: CPU: 0 at x.c:3"], [r"x\.c:3"]), [])
+
+    def test_lost_lines_are_trouble(self) -> None:
+        log = KernelLog()
+        read = [line for record in ("4,7,1,-;one\n", "4,8,1,-;two\n", "4,20,1,-;three\n") for line in log._record(record)]
+        self.assertEqual(read, ["one", "two", "lab: lines of the kernel's log were lost", "three"])
+        self.assertEqual(len(trouble(read, [])), 1)
+
+
+class KernelTroubleInAScenario(unittest.TestCase):
+    """A scenario whose host's log holds one line more at each look."""
+
+    def play(self, text: str, log: list[str]) -> dict:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "events"
+            events = Events(str(path))
+            host = Host(Path(folder), {"loads_modules": False}, events)
+            pending = [[], log]  # nothing before it begins
+            host.kernel_lines = lambda: pending.pop(0) if pending else []  # type: ignore[method-assign]
+            play(scenario.parse(text + '[[step]]\nsleep = 0.1\n', "s"), host, events)
+            events.close()
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return next(line for line in lines if line["ev"] == "result")
+
+    REPORT = ["before", "BUG: KASAN: use-after-free in f", "Read of size 8 at addr 1", "Freed by task 3:"]
+
+    def test_fails_it_and_shows_the_report(self) -> None:
+        failed = self.play("", self.REPORT)
+        self.assertFalse(failed["ok"])
+        self.assertIn("Freed by task 3:", failed["error"])
+        self.assertNotIn("before", failed["error"])
+
+    def test_that_is_expected_passes_it(self) -> None:
+        self.assertTrue(self.play('expect_kernel = ["KASAN"]\n', self.REPORT)["ok"])
+
+    def test_that_is_expected_must_come(self) -> None:
+        failed = self.play('expect_kernel = ["KASAN", "UBSAN"]\n', self.REPORT)
+        self.assertIn("did not: /UBSAN/", failed["error"])
+
+    def test_beside_what_is_expected_fails_it(self) -> None:
+        failed = self.play('expect_kernel = ["KASAN"]\n', [*self.REPORT, "UBSAN: x"])
+        self.assertIn("UBSAN: x", failed["error"])
 
 
 if __name__ == "__main__":
