@@ -41,11 +41,12 @@ def with_dkms(machine: Machine) -> None:
     headers(machine)
     if shutil.which("dkms") is None:
         raise HostError("dkms is missing: apt-get install dkms; or build once, for this kernel only: install --direct")
-    _remove_from_dkms(machine)  # an older source of the same version
-    stage(_dkms_source(machine))
-    run("adding the modules to DKMS", ["dkms", "add", _dkms_module()])
+    _remove_from_dkms(machine)  # an earlier installation
+    stage(_dkms_source(machine, version()))
+    module = f"{_DKMS_NAME}/{version()}"
+    run("adding the modules to DKMS", ["dkms", "add", module])
     # --force: a file of the same name in kernel/ is what is to be replaced.
-    run("building the modules", ["dkms", "install", "--force", _dkms_module(), "-k", machine.release])
+    run("building the modules", ["dkms", "install", "--force", module, "-k", machine.release])
 
 
 def directly(machine: Machine) -> None:
@@ -77,7 +78,7 @@ def ready(machine: Machine, folder: Path) -> None:
 
 
 def remove(machine: Machine) -> None:
-    """However they were built."""
+    """However they were built, and of whatever version."""
     _remove_from_dkms(machine)
     for name in NAMES:
         file = modules.installed_file(machine, name)
@@ -86,18 +87,16 @@ def remove(machine: Machine) -> None:
     modules.index(machine)
 
 
-def _dkms_module() -> str:
-    return f"{_DKMS_NAME}/{version()}"
-
-
-def _dkms_source(machine: Machine) -> Path:
-    return machine.path(f"/usr/src/{_DKMS_NAME}-{version()}")
+def _dkms_source(machine: Machine, number: str) -> Path:
+    return machine.path(f"/usr/src/{_DKMS_NAME}-{number}")
 
 
 def _remove_from_dkms(machine: Machine) -> None:
-    if shutil.which("dkms") and run("asking DKMS", ["dkms", "status", _dkms_module()]).strip():
-        run("removing the modules from DKMS", ["dkms", "remove", _dkms_module(), "--all"])
-    shutil.rmtree(_dkms_source(machine), ignore_errors=True)
+    for source in _dkms_source(machine, "").parent.glob(f"{_DKMS_NAME}-*"):
+        module = f"{_DKMS_NAME}/{source.name.removeprefix(_DKMS_NAME + '-')}"
+        if run("asking DKMS", ["dkms", "status", module]).strip():
+            run("removing the modules from DKMS", ["dkms", "remove", module, "--all"])
+        shutil.rmtree(source)
 
 
 def stage(place: Path) -> None:

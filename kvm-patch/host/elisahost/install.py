@@ -56,15 +56,19 @@ def install(machine: Machine, put_modules: Callable[[], None], say: Callable[[st
         except (HostError, OSError, KeyboardInterrupt) as error:
             problem = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
             say(f"failed: {problem}")
-            left = restore(machine)
-            if left:
-                raise HostError(f"not installed, and the stock kvm_intel could not be brought back: {left}\n"
-                                f"A reboot does it, once the files are gone from {modules.folder(machine)}/{modules.UPDATES}") from None
-            raise HostError("not installed; the stock kvm_intel is back") from None
+            raise HostError(f"not installed; {_outcome(machine, restore(machine))}") from None
 
 
-def restore(machine: Machine) -> str:
-    """The stock kvm_intel, and nothing of ours. Goes on over what fails; empty, or what could not be done."""
+def _outcome(machine: Machine, failed: list[str]) -> str:
+    """Of restore(), for a person."""
+    if not modules.stock_is_loaded(machine):
+        return ("the stock kvm_intel could not be brought back: " + "; ".join(failed or ["modprobe loads another"])
+                + f"\nA reboot does it, once {modules.folder(machine)}/{modules.UPDATES} has no kvm-intel and depmod was run")
+    return "the stock kvm_intel is back" + (", but: " + "; ".join(failed) if failed else "")
+
+
+def restore(machine: Machine) -> list[str]:
+    """The stock kvm_intel, and nothing of ours. Goes on over what fails; what did."""
     failed: list[str] = []
 
     def attempt(step: Callable[[], None]) -> None:
@@ -79,16 +83,14 @@ def restore(machine: Machine) -> str:
     if not modules.stock_is_loaded(machine):
         attempt(lambda: modules.unload(machine, "kvm_intel"))
         attempt(lambda: modules.load("kvm_intel"))
-    if modules.stock_is_loaded(machine):
-        return ""
-    return "; ".join(failed) or "modprobe kvm_intel did not load the kernel's own"
+    return failed
 
 
 def uninstall(machine: Machine) -> None:
     refuse_while_in_use(machine)
-    left = restore(machine)
-    if left:
-        raise HostError(f"the stock kvm_intel could not be brought back: {left}")
+    failed = restore(machine)
+    if failed or not modules.stock_is_loaded(machine):
+        raise HostError(f"not all is undone; {_outcome(machine, failed)}")
 
 
 def status(machine: Machine) -> dict[str, object]:
