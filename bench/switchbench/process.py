@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -15,6 +16,15 @@ from typing import Any
 from .machine import BenchError
 
 
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: if the bench is killed, nothing of it goes on."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Program:
     """A process in the background: its output in a file, its standard input open, ended by its id."""
 
@@ -24,7 +34,7 @@ class Program:
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE if answers else out, stderr=out,
-                env={**os.environ, **(environment or {})}, start_new_session=True)
+                env={**os.environ, **(environment or {})}, start_new_session=True, preexec_fn=_end_with_parent)
 
     @property
     def pid(self) -> int:
