@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The DKMS package against a Debian kernel, in DKMS trees of its own: nothing of this machine's is touched.
+# The DKMS package against a Debian kernel, in DKMS trees of its own: nothing of this machine's is touched (but DKMS makes
+# itself a signing key, if it has none).
 #
 #   test.sh RELEASE HEADERS     e.g. 6.1.0-56-cloud-amd64 /usr/src/linux-headers-6.1.0-56-cloud-amd64
 #

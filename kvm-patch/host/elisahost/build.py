@@ -46,7 +46,12 @@ def with_dkms(machine: Machine) -> None:
     module = f"{_DKMS_NAME}/{version()}"
     run("adding the modules to DKMS", ["dkms", "add", module])
     # --force: a file of the same name in kernel/ is what is to be replaced.
-    run("building the modules", ["dkms", "install", "--force", module, "-k", machine.release])
+    try:
+        run("building the modules", ["dkms", "install", "--force", module, "-k", machine.release])
+    except HostError as error:
+        # DKMS only says where its log is, and that is about to be removed.
+        said = machine.text(f"/var/lib/dkms/{module}/build/make.log").splitlines()[-12:]
+        raise HostError("\n".join([str(error), *(f"    {line}" for line in said)])) from None
 
 
 def directly(machine: Machine) -> None:
