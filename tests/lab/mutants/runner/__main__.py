@@ -59,7 +59,7 @@ class Run:
         failed: dict[Check, str] = {}
         if scenarios:
             _say(f"control: {', '.join(scenarios)}")
-            verdicts = checks.play(_ROOT, scenarios, self.build, self.build / "modules/tiny", self.shop.logs / "control")
+            verdicts = checks.play(scenarios, self.build, self.build / "modules/tiny", self.shop.logs / "control")
             failed = {Check("lab", name): error for name, error in verdicts.items() if error is not None}
         for check in wanted:
             if check.kind == "ctest":
@@ -85,7 +85,7 @@ class Run:
             programs = self.shop.build if mutant.changes_programs else self.build
             modules = self.shop.modules if mutant.changes_modules else self.build / "modules/tiny"
             logs = self.shop.logs / mutant.name
-            complaint = checks.play(_ROOT, [mutant.check.what], programs, modules, logs)[mutant.check.what]
+            complaint = checks.play([mutant.check.what], programs, modules, logs)[mutant.check.what]
         if complaint is None:
             self.survived.append(mutant.name)
             _say(f"{mutant.name}: SURVIVED '{mutant.check}'")

@@ -12,17 +12,16 @@ from . import process
 from .mutant import Check, MutantError
 
 
-def play(root: Path, scenarios: list[str], build: Path, modules: Path, logs: Path) -> dict[str, str | None]:
-    """Lab scenarios in one boot of the emulated host; by name, what failed, or None."""
+def play(scenarios: list[str], build: Path, modules: Path, logs: Path) -> dict[str, str | None]:
+    """Lab scenarios in one boot of the emulated host; by name, what failed, or None. PYTHONPATH has the lab in it."""
     results = logs / "results.json"
     logs.mkdir(parents=True, exist_ok=True)
     results.unlink(missing_ok=True)
-    environment = {**os.environ, "PYTHONPATH": str(root / "lab")}
     with (logs / "lab.log").open("w") as out:
         process.run(
             [sys.executable, "-B", "-m", "elisalab", "--build", str(build), "run", *scenarios, "--modules", str(modules),
              "--json", str(results), "--logs", str(logs), "--verdicts-later"],
-            out, environment,
+            out, os.environ,
         )
     try:
         played = json.loads(results.read_text())

@@ -7,6 +7,7 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
+import tomllib
 from pathlib import Path
 
 from . import process
@@ -33,10 +34,13 @@ class Workshop:
             if (self._root / entry).exists():
                 _mirror(self._root / entry, self.tree / entry)
 
-    def make_modules(self, log: Path) -> None:
-        shutil.rmtree(self.modules, ignore_errors=True)
+    def make_modules(self, variant: str, log: Path) -> None:
+        """Into self.modules; a variant's (tests/lab/VARIANT/module) beside it, where the lab looks for it."""
+        out = self.modules.with_name(f"{self.modules.name}-{variant}") if variant else self.modules
+        extra = ["--extra", str(self.tree / "tests/lab" / variant / "module")] if variant else []
+        shutil.rmtree(out, ignore_errors=True)
         self._run(["bash", str(self.tree / "kvm-patch/build.sh"), "--kernel-dir", self._kernel_dir,
-                   "--source", self._kernel_source, "--out", str(self.modules), "--objects", str(self._objects)], log)
+                   "--source", self._kernel_source, "--out", str(out), "--objects", str(self._objects), *extra], log)
 
     def make_programs(self, target: str, log: Path) -> None:
         if not (self.build / "build.ninja").exists():
@@ -50,7 +54,11 @@ class Workshop:
             self.make_programs(mutant.check.what, log)
             return
         if mutant.changes_modules:
-            self.make_modules(log)
+            scenario = tomllib.loads((self.tree / "lab/scenarios" / f"{mutant.check.what}.toml").read_text())
+            kind = scenario.get("modules", "elisa")
+            self.make_modules("", log)
+            if kind not in ("elisa", "stock"):
+                self.make_modules(kind, log)
         if mutant.changes_programs:
             self.make_programs("appliance", log)
 
