@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "elisa/doorbell.hpp"
 #include "elisa/guest.hpp"
+#include "elisa/memory.hpp"
 #include "probes.hpp"
 #include "program.hpp"
 #include "sweep_abi.h"
@@ -51,6 +52,26 @@ const Event *event_named(const std::string &name)
         }
     }
     return nullptr;
+}
+
+// "sub 0x182": the context, and where in the page of the stubs or else in the object.
+apps::Json path(std::uint64_t places)
+{
+    constexpr const char *contexts[] = {"default", "gate", "sub"};
+    apps::Json all = apps::Json::array();
+    for (std::uint64_t i = 0; i < places; ++i) {
+        elisa::doorbell::Registers regs{.rbx = i};
+        if (elisa::doorbell::ring(SWEEP_CALL_PLACE, regs) != 0 || regs.rbx > 2) {
+            break;
+        }
+        const bool stub = regs.rsi - ELISA_GATE_VA < elisa::page_size;
+        char text[32];
+        std::snprintf(text, sizeof(text), "%s %s%#llx", contexts[regs.rbx], stub ? "" : "image ",
+                      static_cast<unsigned long long>(
+                          regs.rsi - (stub ? ELISA_GATE_VA : ELISA_OBJECT_VA)));
+        all.push_back(text);
+    }
+    return all;
 }
 
 // The sum over the CPUs.
@@ -216,7 +237,11 @@ int sweep(const SweepOptions &options)
         seen[name] = sweep.sweep(*event);
         ok &= seen[name]["wrong"].empty();
     }
-    apps::print_result({{"probe", "sweep"}, {"places", places}, {"events", seen}, {"ok", ok}});
+    apps::print_result({{"probe", "sweep"},
+                        {"places", places},
+                        {"path", path(places)},
+                        {"events", seen},
+                        {"ok", ok}});
     return ok ? 0 : 1;
 }
 

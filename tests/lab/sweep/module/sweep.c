@@ -305,13 +305,17 @@ static void hit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		sweep.ipi = true;
 		return;
 	}
+	/* What QEMU's other threads send is there when the kick arrives. */
+	if (sweep.event == SWEEP_USER_SPACE || sweep.event == SWEEP_KILL)
+		happen(vcpu);
 	if (!sweep.forced) {
 		if (sweep.event != SWEEP_HOST_NMI)
 			to_vmx(vcpu)->exit_reason.full = EXIT_REASON_EXTERNAL_INTERRUPT;
 		if (real->exit(vcpu, ev))
 			return;
 	}
-	happen(vcpu);
+	if (sweep.event != SWEEP_USER_SPACE && sweep.event != SWEEP_KILL)
+		happen(vcpu);
 }
 
 static bool on_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
@@ -420,6 +424,17 @@ static int done(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+static int place_of(struct kvm_vcpu *vcpu, u64 number)
+{
+	unsigned long *regs = vcpu->arch.regs;
+
+	if (number >= sweep.places)
+		return -ELISA_E_INVAL;
+	regs[VCPU_REGS_RBX] = sweep.path[number].context;
+	regs[VCPU_REGS_RSI] = sweep.path[number].rip;
+	return 0;
+}
+
 static bool doorbell(struct kvm_vcpu *vcpu)
 {
 	unsigned long *regs = vcpu->arch.regs;
@@ -429,6 +444,9 @@ static bool doorbell(struct kvm_vcpu *vcpu)
 		case SWEEP_CALL_ARM:
 			regs[VCPU_REGS_RAX] = (s64)arm(vcpu, regs[VCPU_REGS_RBX], regs[VCPU_REGS_RSI],
 						       regs[VCPU_REGS_RDI]);
+			return true;
+		case SWEEP_CALL_PLACE:
+			regs[VCPU_REGS_RAX] = (s64)place_of(vcpu, regs[VCPU_REGS_RBX]);
 			return true;
 		case SWEEP_CALL_DONE:
 			regs[VCPU_REGS_RAX] = (s64)done(vcpu);

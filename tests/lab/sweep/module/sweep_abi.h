@@ -15,6 +15,8 @@ enum sweep_call {
 	 * far, r8 the first: event << 56 | context << 48 | offset of the event's place in the slot, r9
 	 * instructions single-stepped so far */
 	SWEEP_CALL_DONE = 0x5701,
+	/* rbx place; out: rbx context (0 default, 1 gate, 2 sub), rsi RIP */
+	SWEEP_CALL_PLACE = 0x5702,
 };
 
 #define SWEEP_HAPPENED 1
