@@ -49,7 +49,7 @@ extern "C" {
 /* Distinct PML4/PDPT/PD/PT indices (96/1/2/3): a table that is named as a
  * page-table root is then harmless (invariant I3). */
 #define ELISA_GATE_X         ((1ull << 30) + (2ull << 21) + (3ull << 12))
-#define ELISA_LIST_X         (ELISA_GATE_X + 0x2000)
+#define ELISA_LIST_X         (ELISA_GATE_X + 0x606f000) /* see gate.S for why there */
 #define ELISA_GATE_PDPT_X    (ELISA_GATE_X + 0x4000)
 #define ELISA_SUB_PDPT_X     (ELISA_GATE_X + 0x6000)
 #define ELISA_COUNTERS_X     (ELISA_GATE_X + 0x8000)

@@ -113,6 +113,7 @@ struct elisa_region {
 	u32 attachment;                 /* number */
 	struct elisa_attachment *owner; /* NULL once unmapped: waits for the manager */
 	u64 x, len;
+	u64 chunks;                     /* mapped so far */
 	enum elisa_state state;
 	u32 refusal;
 	struct elisa_pins pins;

@@ -21,6 +21,16 @@
  * place, and everything that is not an instruction is ICEBP, whose #DB KVM always
  * intercepts. The check that the default entry is closed comes after the store
  * that opens the sub entry: whoever jumps past the close cannot pass it.
+ *
+ * "Any offset" is also the middle of an instruction, where other instructions begin. None of them
+ * may store through a register that the guest chose (RAX and RCX it can choose by halves only, and
+ * no half names the list), so:
+ *   - the list page lies such that the upper bytes of a displacement to it are 0xee or 0xef (OUT, which
+ *     exits; as a ModRM byte, registers), 0x06 and 0x06 (#UD). With 0x1e and two zeros in their place,
+ *     "mov %ebx, (%rsi)" and "add %bl, (%rsi)" were in there: a guest could write the list;
+ *   - the first byte of the displacement, which differs by slot, is no PUSH, CALL or string store;
+ *   - a byte of 0 at the end of an instruction is followed by one that, as its ModRM byte, names a
+ *     register: hence CLD and ENDBR64 (a NOP here) where they are.
  */
 #include "gate.h"
 
@@ -47,11 +57,12 @@ elisa_gate_page:
 elisa_gate_open:
 	movb	$GATE_EPTP_LOW, LIST	/* list[sub]; displacement patched */
 	cmpb	$0, LIST
-	jne	.Lgate_end - 1
+	cld
+	jne	.Lgate + GATE_ENTRY_OFF - 1
 	.globl elisa_gate_sub_index
 elisa_gate_sub_index:
 	mov	$0, %ecx
-	cld
+	endbr64
 	VMFUNC
 	.globl elisa_gate_entry_end
 elisa_gate_entry_end:
@@ -71,7 +82,6 @@ elisa_gate_reopen:
 	.org .Lgate + GATE_LANDING_OFF, ICEBP
 
 	.org .Lgate + 4096, ICEBP
-.Lgate_end:
 
 	.balign 4096
 	.globl elisa_sub_page

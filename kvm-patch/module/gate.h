@@ -8,7 +8,7 @@
 
 #define GATE_ENTRY_OFF      0x100
 #define GATE_LANDING_OFF    0x193
-#define GATE_LIST_DELTA     0x2000  /* LIST_X - GATE_X */
+#define GATE_LIST_DELTA     0x606f000 /* LIST_X - GATE_X */
 #define GATE_COUNTERS_DELTA 0x8000  /* COUNTERS_X - GATE_X */
 #define GATE_STACK_DELTA    0x20000 /* STACK_X + STACK_SIZE - GATE_X */
 

@@ -138,6 +138,7 @@ int elisa_region_add(struct elisa_attachment *att, u64 number, u64 offset, u64 g
 			err = map_chunk(att->export, region, chunk);
 		if (err)
 			return err; /* what is pinned goes with the region */
+		region->chunks++;
 	}
 	return 0;
 }
@@ -145,17 +146,15 @@ int elisa_region_add(struct elisa_attachment *att, u64 number, u64 offset, u64 g
 int elisa_region_commit(struct elisa_attachment *att, u64 number)
 {
 	struct elisa_region *region = live_region(att, number);
-	u64 i;
 	int err;
 
 	if (!region)
 		return -ELISA_E_NOENT;
 	if (region->state != ELISA_STATE_DEAD || !att->export->owner)
 		return -ELISA_E_STATE;
-	/* The image may use all of it, so all of it must be there. */
-	for (i = 0; i < region->len / ELISA_CHUNK; i++)
-		if (!region->pins.pages[i * ELISA_CHUNK_PAGES])
-			return -ELISA_E_MEMORY;
+	/* The image may use all of it, on others' vCPUs, so all of it must be there. */
+	if (region->chunks != region->len / ELISA_CHUNK)
+		return -ELISA_E_MEMORY;
 	err = elisa_event_add(att->export, ELISA_EVENT_REGION_ADD, att->number, number,
 			      ELISA_SLOT_BASE + region->x, region->len);
 	if (!err)
