@@ -34,6 +34,7 @@ class Stage:
         self.kernel: list[str] = []  # the host's kernel log since the scenario began
         self.trouble: list[str] = []
         self.awaited = list(scenario["expect_kernel"])
+        self.hangs: dict[str, int] = {}  # resets of VMs that said nothing
         self.deadline = time.monotonic() + scenario["timeout"]
 
     # --- time ------------------------------------------------------------------------------------------------
@@ -111,8 +112,18 @@ class Stage:
         for name in _names(step["wait_exit"]):
             vm = self.vms[name]
             others = [other for other in self.started if other is not vm and other.running]
-            self.until(lambda vm=vm: not vm.running and vm.qemu_status is not None, step["timeout"],
-                       f"waiting for VM {name} to end", [vm, *others])
+            silence = step.get("silence")
+
+            def ended(vm: Vm = vm) -> bool:
+                if vm.running and silence is not None:
+                    quiet = time.monotonic() - vm.heard
+                    if quiet > silence or (vm.stopped and quiet > 0.1):
+                        self.events.emit("host-line", line=f"VM {vm.name} {'was stopped' if vm.stopped else 'hangs'}: reset")
+                        self.hangs[vm.name] = self.hangs.get(vm.name, 0) + 1
+                        vm.reset()
+                return not vm.running and vm.qemu_status is not None
+
+            self.until(ended, step["timeout"], f"waiting for VM {name} to end", [vm, *others])
             wanted = step.get("status", 0)
             if wanted is not None and wanted != "any" and vm.exit_status != wanted:
                 got = "no status (it was reset or killed)" if vm.exit_status is None else f"status {vm.exit_status}"
@@ -206,7 +217,7 @@ class Stage:
         return {
             "vms": {
                 vm.name: {"status": vm.exit_status, "qemu": vm.qemu_status, "results": vm.results,
-                          "kvm": vm.counters}
+                          "kvm": vm.counters, "hangs": self.hangs.get(vm.name, 0)}
                 for vm in self.vms.values()
             },
             "host": self.runs,

@@ -19,6 +19,8 @@ _MACHINES = {
     "pc": ["-M", "pc"],
     "q35": ["-M", "q35"],
 }
+# KVM could not go on with a vCPU, so QEMU stopped the VM.
+_STOPPED_LINE = re.compile(r"^KVM internal error|^KVM: entry failed")
 _EXIT_LINE = re.compile(r"ELISA-EXIT (\d+)")
 _MAX_LINE = 16384
 
@@ -33,6 +35,7 @@ class Vm:
         self.exit_status: int | None = None  # of the program in the guest
         self.qemu_status: int | None = None
         self.heard = 0.0  # when it was started or said something last
+        self.stopped = False  # by QEMU
         self.read_to = 0  # how far `wait` has looked in self.lines
         self._host = host
         self._events = events
@@ -62,15 +65,24 @@ class Vm:
         place.mkdir(parents=True, exist_ok=True)
         (place / "program").write_text(spec["program"] + "\n")
         (place / "hugepages").write_text(f"{spec['hugepages']}\n")
+        if spec.get("kernel"):
+            boots = [
+                "-kernel", str(self._host.payload / "host/guests" / spec["kernel"]), "-append", spec["program"],
+                "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+            ]
+        else:
+            boots = [
+                "-fw_cfg", f"name=opt/elisa/program,file={place}/program",
+                "-fw_cfg", f"name=opt/elisa/hugepages,file={place}/hugepages",
+                "-kernel", str(guest / "vmlinux"), "-initrd", str(guest / f"{spec['image']}.cpio"),
+                "-append", f"console=ttyS0 quiet reboot=t panic=-1 {spec['append']}".strip(),
+            ]
         return [
             "qemu-system-x86_64", "-name", self.name, *_MACHINES[spec["machine"]],
             "-enable-kvm", "-cpu", spec["cpu"], "-smp", str(spec["vcpus"]), "-m", str(spec["memory"]),
-            "-nodefaults", "-no-user-config", "-display", "none", *([] if spec["reboots"] else ["-no-reboot"]), "-S",
-            "-qmp", f"unix:{place}/qmp,server=on,wait=off", "-serial", "stdio",
-            "-fw_cfg", f"name=opt/elisa/program,file={place}/program",
-            "-fw_cfg", f"name=opt/elisa/hugepages,file={place}/hugepages",
-            "-kernel", str(guest / "vmlinux"), "-initrd", str(guest / f"{spec['image']}.cpio"),
-            "-append", f"console=ttyS0 quiet reboot=t panic=-1 {spec['append']}".strip(), *spec["qemu"],
+            "-nodefaults", "-no-user-config", "-display", "none", "-S",
+            *([] if spec["reboots"] else ["-no-reboot"]),
+            "-qmp", f"unix:{place}/qmp,server=on,wait=off", "-serial", "stdio", *boots, *spec["qemu"],
         ]
 
     def start(self) -> None:
@@ -83,6 +95,7 @@ class Vm:
             env=self._host.environment, start_new_session=True,
         )
         os.set_blocking(self.fileno(), False)
+        self.heard = time.monotonic()
         try:
             self._connect()
             if self.spec["role"] != "none":
@@ -107,6 +120,13 @@ class Vm:
         if done.returncode != 0:
             raise HostError(f"{' '.join(command)} failed with status {done.returncode}: "
                             f"{(done.stderr or done.stdout).strip()}")
+
+    def reset(self) -> None:
+        """The reset button; a VM that QEMU stopped because KVM could not run it goes on, too."""
+        self.stopped = False
+        self.qmp("system_reset")
+        self.qmp("cont")
+        self.heard = time.monotonic()
 
     def kill(self) -> None:
         """SIGKILL, as a crash of QEMU would look to everybody else."""
@@ -153,6 +173,7 @@ class Vm:
 
     def _line(self, raw: bytes) -> None:
         line = raw.decode(errors="replace").strip("\r")
+        self.stopped |= _STOPPED_LINE.search(line) is not None
         self.lines.append(line)
         self.heard = time.monotonic()
         self._events.emit("vm-line", vm=self.name, line=line)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import attack
+
 
 def _warnings(results: dict[str, dict[str, Any]]) -> int:
     """Lines of the host's kernel log that should not be there. A host that went down left at least one."""
@@ -49,8 +51,14 @@ def sweep_table(found: dict[str, Any], _scenarios: list[dict[str, Any]]) -> str:
     return "\n".join([*rows, f"warnings of the host's kernel: {found['host_warnings']}"])
 
 
-KINDS = {"lifecycle": (lifecycle, lifecycle_table), "sweep": (sweep, sweep_table)}
+KINDS = {
+    "attack": (attack.summary, attack.table),
+    "lifecycle": (lifecycle, lifecycle_table),
+    "sweep": (sweep, sweep_table),
+}
 
 
 def failed(found: dict[str, Any]) -> bool:
+    if found.get("problems"):
+        return True
     return found["host_warnings"] != 0 or any(row["failed"] for row in found.get("cases", found.get("events", [])))

@@ -75,7 +75,7 @@ def demo_table(figures: dict[str, Any]) -> str:
         drops = ", ".join(f"{reason} {count}" for reason, count in flow["drops"].items() if count) or "none"
         rows.append((flow["from"], flow["to"], f"{flow['size']} B", f"{flow['sent']:,}", f"{flow['received']:,}",
                      f"{flow['verified']:,}", str(flow["corrupted"]), str(flow["duplicated"]), drops))
-    lines = _aligned(rows)
+    lines = aligned(rows)
     exits = figures["exits_per_crossing"]
     instructions = figures["instructions_per_frame"]
     lines += [
@@ -137,10 +137,10 @@ def roundtrip_table(figures: dict[str, Any]) -> str:
         ("VMCALL", str(vmcall["instructions"]), "0", str(vmcall["exits"])),
     ]
     ratio = vmcall["instructions"] / crossing["instructions"]
-    return "\n".join([*_aligned(rows), "", f"VMCALL takes {ratio:.1f} times the instructions of a crossing"])
+    return "\n".join([*aligned(rows), "", f"VMCALL takes {ratio:.1f} times the instructions of a crossing"])
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+def aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

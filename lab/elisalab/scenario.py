@@ -7,7 +7,7 @@
     host_cpus = 1            # emulated CPUs of the host
     suite = "test"           # test: part of `./elisa test`; "debug": needs the debug kernel; "demo", "bench": run by
                              # those commands; "hand"
-    campaign = ""            # "lifecycle", "sweep": part of `./elisa test --suite NAME`, whatever its suite
+    campaign = ""            # "attack", "lifecycle", "sweep": part of `./elisa test --suite NAME`, whatever its suite
     runs = 1                 # how many times it does what it is about, for a campaign's table
     allow_kernel = ["re"]    # lines of the host's kernel log that look like trouble and may come
     expect_kernel = ["re"]   # lines that look like trouble and must come
@@ -21,14 +21,16 @@
     machine = "microvm"      # microvm, pc, q35
     image = "plain"          # "dpdk" has dpdk-testpmd too
     hugepages = 0            # 2 MiB pages
-    reboots = false          # a reset starts it again; else it ends QEMU
+    reboots = false          # a reset starts it again, memory as it was left; else it ends QEMU
     program = "uname -a"     # run by the guest's sh; its exit status is the VM's
+    kernel = ""              # an ELF of build/host/guests to boot (PVH) instead of Linux; program is its command line
     qemu = []                # more QEMU arguments
 
     [[step]]                 # without steps: start every VM, then wait for each to end with status 0
     start = "a"              # or a list
     wait = "a", pattern = "re", timeout = 30, count = 1    # so many lines like that
-    wait_exit = "a", timeout = 60, status = 0      # or a list; status "any"
+    wait_exit = "a", timeout = 60, status = 0      # or a list; status "any"; silence = 5: VMs that say nothing for
+                             # so many seconds, or that QEMU has stopped, are reset
     keep_running = "a", pattern = "re", timeout = 60, silent = 10    # or a list: VMs that end are started again, and
                              # those that have been silent for so long killed first, until one says the pattern
     kill | pause | resume = "a"                    # SIGKILL QEMU; stop or continue its vCPUs
@@ -56,18 +58,18 @@ _TOP: dict[str, Any] = {
 }
 _VM: dict[str, Any] = {
     "name": "", "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm", "image": "plain",
-    "hugepages": 0, "program": "", "qemu": [], "cpu": "host,-pcid", "append": "", "reboots": False,
+    "hugepages": 0, "program": "", "kernel": "", "qemu": [], "cpu": "host,-pcid", "append": "", "reboots": False,
 }
 _CHOICES = {
     "modules": ("elisa", "stock", "sweep"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
     "image": ("plain", "dpdk"), "suite": ("test", "debug", "demo", "bench", "hand"),
-    "campaign": ("", "lifecycle", "sweep"),
+    "campaign": ("", "attack", "lifecycle", "sweep"),
 }
 # verb -> (type of its value, whether the value names VMs, other keys: required, optional)
 _STEPS: dict[str, tuple[type | tuple[type, ...], bool, set[str], set[str]]] = {
     "start": ((str, list), True, set(), set()),
     "wait": (str, True, {"pattern"}, {"timeout", "count"}),
-    "wait_exit": ((str, list), True, set(), {"timeout", "status"}),
+    "wait_exit": ((str, list), True, set(), {"timeout", "status", "silence"}),
     "keep_running": ((str, list), True, {"pattern"}, {"timeout", "silent"}),
     "kill": ((str, list), True, set(), set()),
     "pause": (str, True, set(), set()),
