@@ -4,7 +4,7 @@
 // keeps the time, the sink follows.
 //
 // Both print ELISA-MARK case-N-begin and -end around the measured part of load N, and one
-// ELISA-RESULT at the end. Times are ticks of the TSC.
+// ELISA-RESULT at the end. Times are ticks of the TSC. Frames are counted from a while after the first mark to the second.
 #pragma once
 
 #include "ports.hpp"
@@ -23,7 +23,7 @@ struct PlayCase {
 struct PlaySettings {
     std::vector<PlayCase> cases;
     std::uint64_t warm_ms = 60;
-    std::uint64_t ms = 150;
+    std::uint64_t ms = 300;
 };
 
 // "64:32,1518:32": size and burst. Throws std::runtime_error.

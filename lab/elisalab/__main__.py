@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import campaigns, emulated, figures, host_kernels, kernels, local, modules, scenario
+from . import campaigns, emulated, figures, host_kernels, kernels, local, modules, scenario, vm_figures
 from .log import LabError, say
 from .report import Report
 
@@ -92,6 +92,24 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def bench(arguments: argparse.Namespace) -> int:
+    return {"roundtrip": _bench_roundtrip, "vm": _bench_vm}[arguments.name](arguments)
+
+
+def _bench_vm(arguments: argparse.Namespace) -> int:
+    scenarios = {system: scenario.load(name) for system, name in vm_figures.SCENARIOS.items()}
+    played = _play(list(scenarios.values()), arguments)
+    rows = []
+    for system, one in scenarios.items():
+        if not played[one["name"]]["ok"]:
+            raise LabError(f"{one['name']} failed (see above); logs: {arguments.logs or arguments.build / 'logs/lab'}/{one['name']}")
+        rows += vm_figures.results(system, one, played[one["name"]])
+    cpus = max(one["host_cpus"] for one in scenarios.values())
+    _write_json(arguments.json, {"cpus": cpus, "results": rows})
+    print(vm_figures.table(rows, cpus))
+    return 0
+
+
+def _bench_roundtrip(arguments: argparse.Namespace) -> int:
     found = figures.roundtrip(_play_one(arguments.name, arguments))
     _write_json(arguments.json, found)
     print(figures.roundtrip_table(found))
@@ -173,7 +191,7 @@ def main() -> int:
                       help="exit 0 if every scenario was played, however it went; `verdict` tells")
     demos = verbs.add_parser("demo", help="frames between two guests through the switch")
     benches = verbs.add_parser("bench", help="run a bench")
-    benches.add_argument("name", choices=("roundtrip",))
+    benches.add_argument("name", choices=("roundtrip", "vm"))
     campaigns_ = verbs.add_parser("campaign", help="all scenarios about one thing, and a table")
     campaigns_.add_argument("name", choices=tuple(campaigns.KINDS))
     for verb in (runs, demos, benches, campaigns_):
