@@ -80,7 +80,7 @@ void judge(Tally &tally, const Attempt &a)
     attempt(a);
     ++tally.cases;
     const std::uint64_t landing = seen.rip - (ELISA_GATE_VA + ELISA_LANDING_OFF);
-    const bool returned = landing < 8 && seen.rax == 0;
+    const bool returned = seen.signal == SIGTRAP && landing < 8 && seen.rax == 0;
     if (returned && seen.rdx == marker && a.offset < gate_exit) {
         if (++tally.failed < 10) {
             std::printf("FAILED: the image was reached: offset %#lx, EAX %#lx, ECX %#lx\n",
