@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control path: from --vdev to a port that moves frames, and back.
+#include "control.hpp"
 #include "port.hpp"
 #include "rvs/names.h"
 
@@ -71,6 +72,33 @@ bool Port::sources(const RxQueue &queue, rvif_sources &out)
     }
     out = *queue.sources;
     link.store(out.link != 0, std::memory_order_relaxed);
+    return true;
+}
+
+bool call_ok(Port &port, const char *what, std::string &why, std::uint64_t op, std::uint64_t a1,
+             std::uint64_t a2, std::int64_t *value)
+{
+    const CallResult result = port.backend->call(op, a1, a2, 0);
+    if (!result.ok()) {
+        why = call_error(port, what, result);
+        return false;
+    }
+    if (value != nullptr) {
+        *value = result.value;
+    }
+    return true;
+}
+
+bool where(const Port &port, const void *memory, std::size_t bytes, rvif_addr_t &out,
+           std::string &why)
+{
+    const auto address = port.addresses.address(memory, bytes);
+    if (!address) {
+        why = "EAL's heap is not in memory that can be shared: run without --no-shconf, or with "
+              "memfd support";
+        return false;
+    }
+    out = *address;
     return true;
 }
 
@@ -178,34 +206,6 @@ bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std
 }
 
 // --------------------------------------------------------------- start, stop
-
-bool call_ok(Port &port, const char *what, std::string &why, std::uint64_t op, std::uint64_t a1 = 0,
-             std::uint64_t a2 = 0, std::int64_t *value = nullptr)
-{
-    const CallResult result = port.backend->call(op, a1, a2, 0);
-    if (!result.ok()) {
-        why = call_error(port, what, result);
-        return false;
-    }
-    if (value != nullptr) {
-        *value = result.value;
-    }
-    return true;
-}
-
-// Where a thing of ours is; it was allocated before the memory was registered.
-bool where(const Port &port, const void *memory, std::size_t bytes, rvif_addr_t &out,
-           std::string &why)
-{
-    const auto address = port.addresses.address(memory, bytes);
-    if (!address) {
-        why = "EAL's heap is not in memory that can be shared: run without --no-shconf, or with "
-              "memfd support";
-        return false;
-    }
-    out = *address;
-    return true;
-}
 
 bool set_mac(Port &port, std::string &why)
 {
@@ -351,7 +351,8 @@ int start(rte_eth_dev *dev)
                 return false;
             }
         }
-        return set_mac(port, why) && call_ok(port, "start", why, RVIF_OP_START);
+        return rss_apply(dev, why) && set_mac(port, why) &&
+               call_ok(port, "start", why, RVIF_OP_START);
     };
     if (!go()) {
         RVIF_LOG(ERR, "%s does not start: %s\n", dev->data->name, why.c_str());
@@ -359,18 +360,22 @@ int start(rte_eth_dev *dev)
         return -EIO;
     }
     for (auto &queue : port.rx) {
-        dev->data->rx_queue_state[queue->index] = RTE_ETH_QUEUE_STATE_STARTED;
+        dev->data->rx_queue_state[queue->index] =
+            queue->deferred ? RTE_ETH_QUEUE_STATE_STOPPED : RTE_ETH_QUEUE_STATE_STARTED;
     }
     for (auto &queue : port.tx) {
-        dev->data->tx_queue_state[queue->index] = RTE_ETH_QUEUE_STATE_STARTED;
+        dev->data->tx_queue_state[queue->index] =
+            queue->deferred ? RTE_ETH_QUEUE_STATE_STOPPED : RTE_ETH_QUEUE_STATE_STARTED;
     }
     dev->data->dev_link.link_status = RTE_ETH_LINK_UP;
+    link_watch(dev, dev->data->dev_conf.intr_conf.lsc != 0);
     return 0;
 }
 
 int stop(rte_eth_dev *dev)
 {
     Port &port = port_of(dev);
+    link_watch(dev, false);
     if (!drain(port)) {
         RVIF_LOG(ERR,
                  "%s: a peer has stopped inside the switch and may still write to buffers of ours: "
@@ -396,7 +401,7 @@ int configure(rte_eth_dev *dev)
     Port &port = port_of(dev);
     port.rx.resize(dev->data->nb_rx_queues);
     port.tx.resize(dev->data->nb_tx_queues);
-    return 0;
+    return rss_configure(dev);
 }
 
 int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigned socket,
@@ -554,10 +559,19 @@ int info(rte_eth_dev *, rte_eth_dev_info *out)
     out->max_rx_pktlen = RVIF_MAX_FRAME;
     out->min_mtu = RTE_ETHER_MIN_MTU;
     out->max_mtu = RVIF_MAX_FRAME - frame_overhead;
-    out->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
+    out->max_lro_pkt_size = RVIF_MAX_FRAME;
     out->rx_queue_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
-    out->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    out->rx_offload_capa = out->rx_queue_offload_capa | RTE_ETH_RX_OFFLOAD_VLAN_STRIP |
+                           RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM |
+                           RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO |
+                           RTE_ETH_RX_OFFLOAD_RSS_HASH;
+    out->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE |
+                           RTE_ETH_TX_OFFLOAD_VLAN_INSERT | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
+                           RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+                           RTE_ETH_TX_OFFLOAD_TCP_TSO;
     out->tx_queue_offload_capa = out->tx_offload_capa;
+    out->flow_type_rss_offloads = rss_offloads;
+    out->reta_size = RVIF_RETA_SIZE;
     out->rx_desc_lim = {.nb_max = RVIF_MAX_DEPTH,
                         .nb_min = RVIF_MIN_DEPTH,
                         .nb_align = 1,
@@ -575,18 +589,6 @@ int info(rte_eth_dev *, rte_eth_dev_info *out)
     out->dev_capa &=
         ~std::uint64_t{RTE_ETH_DEV_CAPA_FLOW_RULE_KEEP | RTE_ETH_DEV_CAPA_FLOW_SHARED_OBJECT_KEEP};
     return 0;
-}
-
-int link_update(rte_eth_dev *dev, int)
-{
-    rte_eth_link link{};
-    link.link_speed = RTE_ETH_SPEED_NUM_100G;
-    link.link_duplex = RTE_ETH_LINK_FULL_DUPLEX;
-    link.link_autoneg = RTE_ETH_LINK_FIXED;
-    link.link_status = dev->data->dev_started != 0 && port_of(dev).backend->alive()
-                           ? RTE_ETH_LINK_UP
-                           : RTE_ETH_LINK_DOWN;
-    return rte_eth_linkstatus_set(dev, &link);
 }
 
 int mtu_set(rte_eth_dev *dev, std::uint16_t mtu)
@@ -618,9 +620,13 @@ int mac_set(rte_eth_dev *dev, rte_ether_addr *mac)
     return 0;
 }
 
-// The switch sends a port what is for it and what it floods; there is no filter to open or shut.
-int accept(rte_eth_dev *)
+// Tags are taken out, or not, from a queue's set-up on.
+int vlan_offload_set(rte_eth_dev *dev, int mask)
 {
+    if ((mask & RTE_ETH_VLAN_STRIP_MASK) != 0 && dev->data->dev_started != 0) {
+        RVIF_LOG(ERR, "%s: stop the port to change VLAN stripping\n", dev->data->name);
+        return -EBUSY;
+    }
     return 0;
 }
 
@@ -675,10 +681,20 @@ constinit const eth_dev_ops operations = [] {
     ops.link_update = link_update;
     ops.mtu_set = mtu_set;
     ops.mac_addr_set = mac_set;
-    ops.promiscuous_enable = accept;
-    ops.promiscuous_disable = accept;
-    ops.allmulticast_enable = accept;
-    ops.allmulticast_disable = accept;
+    ops.promiscuous_enable = promiscuous_enable;
+    ops.promiscuous_disable = promiscuous_disable;
+    ops.allmulticast_enable = allmulticast_enable;
+    ops.allmulticast_disable = allmulticast_disable;
+    ops.vlan_offload_set = vlan_offload_set;
+    ops.rx_queue_start = rx_queue_start;
+    ops.rx_queue_stop = rx_queue_stop;
+    ops.tx_queue_start = tx_queue_start;
+    ops.tx_queue_stop = tx_queue_stop;
+    ops.tx_done_cleanup = tx_done_cleanup;
+    ops.reta_update = reta_update;
+    ops.reta_query = reta_query;
+    ops.rss_hash_update = rss_hash_update;
+    ops.rss_hash_conf_get = rss_hash_conf_get;
     ops.dev_supported_ptypes_get = packet_types;
     ops.stats_get = stats_get;
     ops.stats_reset = stats_reset;
@@ -742,8 +758,11 @@ int probe(rte_vdev_device *vdev)
     const int node = vdev->device.numa_node;
     port->stats_area.reset(
         static_cast<rvif_port_stats *>(eal_alloc(sizeof(rvif_port_stats), node)));
+    port->rss_area.reset(static_cast<rvif_rss *>(eal_alloc(sizeof(rvif_rss), node)));
+    port->status_area.reset(static_cast<rvif_sources *>(eal_alloc(sizeof(rvif_sources), node)));
     dev->data->mac_addrs = static_cast<rte_ether_addr *>(eal_alloc(sizeof(rte_ether_addr), node));
-    if (port->stats_area == nullptr || dev->data->mac_addrs == nullptr) {
+    if (port->stats_area == nullptr || port->rss_area == nullptr || port->status_area == nullptr ||
+        dev->data->mac_addrs == nullptr) {
         RVIF_LOG(ERR, "%s: EAL's heap is used up: give it more memory (-m)\n", name);
         rte_eth_dev_release_port(dev);
         return -ENOMEM;
@@ -760,12 +779,14 @@ int probe(rte_vdev_device *vdev)
     dev->data->dev_link.link_duplex = RTE_ETH_LINK_FULL_DUPLEX;
     dev->data->dev_link.link_autoneg = RTE_ETH_LINK_FIXED;
     dev->data->dev_link.link_status = RTE_ETH_LINK_DOWN;
-    dev->data->dev_flags |= RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
-    dev->data->promiscuous = 1;
-    dev->data->all_multicast = 1;
+    dev->data->dev_flags |= RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS | RTE_ETH_DEV_INTR_LSC;
     dev->dev_ops = &operations;
     dev->rx_pkt_burst = rx_burst;
     dev->tx_pkt_burst = tx_burst;
+    dev->tx_pkt_prepare = tx_prepare;
+    dev->rx_queue_count = rx_queue_count;
+    dev->rx_descriptor_status = rx_descriptor_status;
+    dev->tx_descriptor_status = tx_descriptor_status;
     *static_cast<Port **>(dev->data->dev_private) = port.release();
     rte_eth_dev_probing_finish(dev);
     RVIF_LOG(NOTICE, "%s is port %u of the switch\n", name,
@@ -796,5 +817,6 @@ namespace {
     rvif::log_type = rte_log_register_type_and_pick_level("pmd.net.rvif", RTE_LOG_NOTICE);
     rvif::driver.driver.name = "net_rvif";
     rte_vdev_register(&rvif::driver);
+    rvif::telemetry_register();
 }
 } // namespace

@@ -85,6 +85,7 @@ struct alignas(RVIF_LINE) RxQueue {
     std::uint64_t bad_length = 0; // the switch claims what cannot be
     std::uint64_t oversize = 0;   // longer than the MTU
     std::uint64_t not_scattered = 0;
+    std::uint64_t stale = 0;        // came while the queue was stopped
     std::uint64_t unregistered = 0; // pool buffers outside the regions
 };
 
@@ -131,10 +132,11 @@ class Port {
     std::vector<std::unique_ptr<TxQueue>> tx;
     EalPtr<rvif_port_stats> stats_area;
     EalPtr<rvif_rss> rss_area;
+    EalPtr<rvif_sources> status_area;
     rvif_rss rss{}; // as configured
     std::atomic<bool> link = true; // the manager does not hold the port down
     rvif_port_stats stats_base{}; // what a reset takes away
-    std::mutex control;           // one user of stats_area at a time
+    std::mutex control;           // one user of the areas at a time
     bool memory_events = false;
     bool undrained = false; // stopped, but a peer may still be filling buffers of ours
 

@@ -35,6 +35,7 @@ struct QueueCounter {
 constexpr QueueCounter<RxQueue> rx_counters[] = {
     {"rx_no_mbuf", &RxQueue::no_mbuf},           {"rx_bad_length", &RxQueue::bad_length},
     {"rx_oversize", &RxQueue::oversize},         {"rx_not_scattered", &RxQueue::not_scattered},
+    {"rx_stopped", &RxQueue::stale},
     {"rx_unregistered", &RxQueue::unregistered},
 };
 constexpr QueueCounter<TxQueue> tx_counters[] = {

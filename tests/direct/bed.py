@@ -139,10 +139,10 @@ class Bed:
                          memory_mb=memory_mb, own_socket=own_socket)
 
     def dpdk(self, program: str, name: str, vdevs: list[str], *arguments: str, memory_mb: int = 160,
-             own_socket: bool = True) -> Process:
+             own_socket: bool = True, first: list[str] | None = None, telemetry: bool = False) -> Process:
         cpu = next(self._cpus)
-        command = [program, "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", str(memory_mb), "--no-pci", "--no-shconf",
-                   "--no-telemetry", "-d", str(self.plugins / "librte_net_rvif.so"),
+        command = [program, *(first or []), "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", str(memory_mb), "--no-pci", "--no-shconf",
+                   *([] if telemetry else ["--no-telemetry"]), "-d", str(self.plugins / "librte_net_rvif.so"),
                    "-d", str(self.plugins / "librte_net_rvgen.so")]
         for vdev in vdevs:
             command += ["--vdev", vdev.replace("backend=direct", f"backend=direct,socket={self.socket}") if own_socket else vdev]

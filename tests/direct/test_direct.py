@@ -242,6 +242,13 @@ class DirectTest(unittest.TestCase):
         self.ends_well(test)
         self.assertIn("all passed", test.output())
 
+    def test_a_nic_does_what_is_expected(self) -> None:
+        self.bed.manager()
+        test = self.bed.dpdk(str(BUILD / "tests/direct/rvif_nic_test"), "nic_test",
+                             ["net_rvif0,backend=direct", "net_rvif1,backend=direct"], memory_mb=256, first=[str(self.bed.socket)])
+        self.ends_well(test)
+        self.assertIn("all passed", test.output())
+
     def test_ports_stop_and_start_without_a_leak(self) -> None:
         self.bed.manager()
         swap = self.bed.testpmd("b", ["net_rvif0,backend=direct"], "-i", "--forward-mode=macswap", mbufs=4096)

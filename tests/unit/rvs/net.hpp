@@ -3,6 +3,7 @@
 #ifndef TESTS_RVS_NET_HPP
 #define TESTS_RVS_NET_HPP
 
+#include "packets.hpp"
 #include "world.hpp"
 
 #include <memory>
@@ -92,16 +93,6 @@ class Net {
 };
 
 using Ports = std::vector<std::uint32_t>;
-
-// The frame with a tag put in.
-inline Bytes tagged(const Bytes &frame, std::uint16_t tci)
-{
-    Bytes out(frame.begin(), frame.begin() + 12);
-    out.insert(out.end(), {0x81, 0x00, static_cast<std::uint8_t>(tci >> 8),
-                           static_cast<std::uint8_t>(tci)});
-    out.insert(out.end(), frame.begin() + 12, frame.end());
-    return out;
-}
 
 } // namespace rvs::test
 
