@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import sys
 import time
 import unittest
@@ -248,6 +250,182 @@ class DirectTest(unittest.TestCase):
                              ["net_rvif0,backend=direct", "net_rvif1,backend=direct"], memory_mb=256, first=[str(self.bed.socket)])
         self.ends_well(test)
         self.assertIn("all passed", test.output())
+
+    def test_every_forwarding_mode_moves_frames(self) -> None:
+        self.bed.manager()
+        port = self.bed.testpmd("b", ["net_rvif0,backend=direct,mac=" + B], "-i")
+        port.until_says("testpmd>")
+        source = self.bed.testpmd("a", ["net_rvif0,backend=direct"], "--forward-mode=txonly", "--eth-peer=0," + B)
+        source.until_says("Press enter to exit")
+        modes = ("io", "mac", "macswap", "flowgen", "rxonly", "txonly", "csum", "icmpecho", "noisy", "5tswap")
+        for nth, mode in enumerate(modes, 1):
+            port.say(f"set fwd {mode}")
+            port.say("start")
+            port.until_says(f"{mode} packet forwarding", bound=20)
+            time.sleep(0.2)
+            port.say("stop")
+            port.until_says("Accumulated forward statistics", times=nth)
+            totals = re.findall(r"RX-packets: (\d+).*?TX-packets: (\d+)", port.output().rpartition("Accumulated")[2], re.DOTALL)
+            received, sent = map(int, totals[0])
+            if mode not in ("flowgen", "txonly"):
+                self.assertGreater(received, 100, mode)
+            if mode not in ("rxonly", "icmpecho"):
+                self.assertGreater(sent, 100, mode)
+
+    def test_testpmd_sees_flows_in_all_of_its_queues(self) -> None:
+        self.bed.manager()
+        sink = self.bed.testpmd("b", ["net_rvif0,backend=direct,mac=" + B], "-i", "--forward-mode=rxonly", "--rxq=4", "--txq=4",
+                                "--rss-udp", mbufs=16384)
+        sink.until_says("testpmd>")
+        sink.say("start")
+        source = self.bed.testpmd("a", ["net_rvif0,backend=direct"], "-i", "--forward-mode=txonly", "--txonly-multi-flow",
+                                  "--eth-peer=0," + B)
+        source.until_says("testpmd>")
+        source.say("start")
+        time.sleep(0.5)
+        source.say("stop")
+        source.until_says("Accumulated forward statistics")
+        sink.say("stop")
+        sink.until_says("Accumulated forward statistics")
+        queues = dict(re.findall(r"Forward Stats for RX Port= 0/Queue= ?(\d+).*?RX-packets: (\d+)", sink.output(), re.DOTALL))
+        self.assertEqual(["0", "1", "2", "3"], sorted(queues))
+        for queue, packets in queues.items():
+            self.assertGreater(int(packets), 100, queue)
+
+    def test_csum_mode_leaves_checksums_to_the_port(self) -> None:
+        """That they are right is the concern of a_nic_does_what_is_expected."""
+        self.bed.manager()
+        sink = self.bed.testpmd("c", ["net_rvif0,backend=direct,mac=" + C], "-i", "--forward-mode=csum")
+        sink.until_says("testpmd>")
+        middle = self.bed.testpmd("b", ["net_rvif0,backend=direct,mac=" + B], "-i", "--forward-mode=csum", "--eth-peer=0," + C)
+        middle.until_says("testpmd>")
+        for line in ("port stop 0", "csum set ip hw 0", "csum set udp hw 0", "port start 0", "start"):
+            middle.say(line)
+        middle.until_says("csum packet forwarding")
+        sink.say("set fwd csum")
+        sink.say("start")
+        source = self.bed.testpmd("a", ["net_rvif0,backend=direct"], "-i", "--forward-mode=txonly", "--eth-peer=0," + B)
+        source.until_says("testpmd>")
+        source.say("start")
+        time.sleep(0.5)
+        source.say("stop")
+        source.until_says("Accumulated forward statistics")
+        time.sleep(0.2)
+        sink.say("stop")
+        sink.until_says("Accumulated forward statistics")
+        middle.say("stop")
+        middle.until_says("Accumulated forward statistics")
+        middle.say("show port xstats 0")
+        middle.until_says("tx_busy_calls")
+        self.assertGreater(int(re.findall(r"TX-packets: (\d+)", middle.output())[-1]), 1000)
+        seen = sink.output()
+        self.assertGreater(int(re.findall(r"RX-packets: (\d+)", seen)[-1]), 1000)
+        self.assertIn("drop_bad_offload: 0", middle.output())
+        self.assertIn("UDP checksum offload is hw", middle.output())
+
+    def test_telemetry_answers(self) -> None:
+        self.bed.manager()
+        prefix = f"elisa-{os.getpid()}"
+        port = self.bed.dpdk("dpdk-testpmd", "a", ["net_rvif0,backend=direct"], "--", "--nb-cores=1", "--total-num-mbufs=4096",
+                             "--forward-mode=rxonly", first=["--file-prefix", prefix], telemetry=True)
+        port.until_says("Press enter to exit")
+        runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") if os.getuid() else Path("/var/run")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(10)
+            client.connect(str(runtime / "dpdk" / prefix / "dpdk_telemetry.v2"))
+            client.recv(16384)
+
+            def ask(question: str) -> Any:
+                client.send(question.encode())
+                return json.loads(client.recv(65536))[question.partition(",")[0]]
+
+            info = ask("/net_rvif/info,0")
+            self.assertEqual(("direct", 2, 0, 1), (info["backend"], info["rvif_version"], info["switch_port"], info["reachable"]))
+            self.assertEqual(str(self.bed.socket), info["socket"])
+            self.assertIn("drop_no_buffer", ask("/ethdev/xstats,0"))
+            self.assertEqual("UP", ask("/ethdev/link_status,0")["status"])
+            self.assertIsNone(ask("/net_rvif/info,9"))
+
+    # ------------------------------------------------------------ policies
+
+    def config(self, text: str) -> str:
+        path = self.bed.folder / "vmnet.toml"
+        path.write_text(text)
+        return str(path)
+
+    def test_ports_have_the_vlans_of_the_configuration(self) -> None:
+        self.bed.manager("--config", self.config(
+            "[[guest]]\nlabel = 'a'\nvlan = 10\n[[guest]]\nlabel = 'b'\nvlan = 10\n[[guest]]\nlabel = 'c'\nvlan = 20\n"))
+        other = self.bed.testpmd("c", ["net_rvif0,backend=direct,label=c"], "-i", "--forward-mode=rxonly")
+        other.until_says("testpmd>")
+        other.say("start")
+        echo = self.bed.testpmd("b", [f"net_rvgen0,mode=echo,name=b,report={self.bed.report_path('b')}",
+                                      "net_rvif0,backend=direct,label=b"], "--forward-mode=io")
+        generator = self.bed.testpmd(
+            "a", [f"net_rvgen0,name=a,flow=64:20000,report={self.bed.report_path('a')}", "net_rvif0,backend=direct,label=a"],
+            "--forward-mode=io")
+        for flow in self.bed.report(generator)["flows"]:
+            self.check_flow(flow, 20_000)
+        self.ends_well(generator, echo)
+        other.say("stop")
+        other.until_says("Accumulated forward statistics")
+        self.assertEqual("0", re.findall(r"RX-packets: (\d+)", other.output())[-1])
+        stranger = self.bed.testpmd("d", ["net_rvif0,backend=direct,label=d"])
+        stranger.until_says("there is no [[guest]] with the label 'd'")
+
+    def test_a_mirror_gets_every_frame_of_its_port(self) -> None:
+        self.bed.manager("--config", self.config(
+            "[[guest]]\nlabel = 'a'\nmirror = 'tap'\n[[guest]]\nlabel = 'b'\n[[guest]]\nlabel = 'tap'\ncapture = true\n"))
+        tap = self.bed.testpmd("tap", ["net_rvif0,backend=direct,label=tap"], "-i", "--forward-mode=rxonly", "--rxd=4096",
+                               mbufs=24576)
+        tap.until_says("testpmd>")
+        tap.say("start")
+        echo = self.bed.testpmd("b", [f"net_rvgen0,mode=echo,name=b,report={self.bed.report_path('b')}",
+                                      "net_rvif0,backend=direct,label=b"], "--forward-mode=io")
+        generator = self.bed.testpmd(
+            "a", [f"net_rvgen0,name=a,flow=64:5000,report={self.bed.report_path('a')}", "net_rvif0,backend=direct,label=a"],
+            "--forward-mode=io")
+        for flow in self.bed.report(generator)["flows"]:
+            self.check_flow(flow, 5_000)
+        self.ends_well(generator, echo)
+        tap.say("stop")
+        tap.until_says("Accumulated forward statistics")
+        tap.say("show port xstats 0")
+        tap.until_says("tx_busy_calls")
+
+        def xstat(name: str) -> int:
+            return int(re.findall(rf"^{name}: (\d+)", tap.output(), re.MULTILINE)[-1])
+
+        # Both directions, and what the generators say to each other; what it was too slow for is counted.
+        self.assertGreaterEqual(xstat("rx_good_packets") + xstat("drop_no_buffer"), 10_000)
+        self.assertGreater(xstat("rx_good_packets"), 1000)
+
+    def test_a_rate_is_kept(self) -> None:
+        self.bed.manager("--config", self.config(
+            "[[guest]]\nlabel = 'a'\nrate = 100\n[[guest]]\nlabel = 'b'\n"))
+        sink = self.bed.testpmd("b", ["net_rvif0,backend=direct,label=b,mac=" + B], "-i", "--forward-mode=rxonly")
+        sink.until_says("testpmd>")
+        sink.say("start")
+        source = self.bed.testpmd("a", ["net_rvif0,backend=direct,label=a"], "-i", "--forward-mode=txonly", "--eth-peer=0," + B,
+                                  "--txpkts=1000")
+        source.until_says("testpmd>")
+        began = time.monotonic()
+        source.say("start")
+        time.sleep(1)
+        source.say("stop")
+        source.until_says("Accumulated forward statistics")
+        took = time.monotonic() - began
+        source.say("show port xstats 0")
+        source.until_says("tx_busy_calls")
+
+        def xstat(name: str) -> int:
+            return int(re.findall(rf"^{name}: (\d+)", source.output(), re.MULTILINE)[-1])
+
+        self.assertGreater(xstat("drop_rate"), 1000)
+        passed = xstat("switch_tx_bytes")
+        # No more than the rate and its burst allow in the time that it took at most.
+        self.assertLessEqual(passed, 12_500_000 * (took + 0.05) + 125_000)
+        self.assertGreater(passed, 100_000)
 
     def test_ports_stop_and_start_without_a_leak(self) -> None:
         self.bed.manager()
