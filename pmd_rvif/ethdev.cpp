@@ -205,6 +205,26 @@ bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std
     return true;
 }
 
+// The one run that all of a pool is in, or nullptr.
+const AddressMap::Run *pool_run(const Port &port, rte_mempool *pool)
+{
+    struct Visit {
+        const AddressMap &addresses;
+        const AddressMap::Run *run = nullptr;
+        bool one = true;
+    } visit{.addresses = port.addresses};
+    rte_mempool_mem_iter(
+        pool,
+        [](rte_mempool *, void *arg, rte_mempool_memhdr *chunk, unsigned) {
+            auto &v = *static_cast<Visit *>(arg);
+            const AddressMap::Run *run = v.addresses.find(chunk->addr, chunk->len, nullptr);
+            v.one = v.one && run != nullptr && (v.run == nullptr || v.run == run);
+            v.run = run;
+        },
+        &visit);
+    return visit.one ? visit.run : nullptr;
+}
+
 // --------------------------------------------------------------- start, stop
 
 bool set_mac(Port &port, std::string &why)
@@ -263,8 +283,7 @@ bool start_rx(Port &port, RxQueue &queue, std::string &why)
     }
     queue.stopped = queue.deferred;
     queue.plain_length = std::min(queue.buf_len, queue.max_frame);
-    // Where most of the pool is; other pieces are found one by one.
-    queue.run = port.addresses.find(STAILQ_FIRST(&queue.pool->mem_list)->addr, 1, nullptr);
+    queue.run = pool_run(port, queue.pool);
     queue.setup->depth = queue.depth;
     queue.setup->buf_len = queue.buf_len;
     queue.setup->buf_region = queue.region;

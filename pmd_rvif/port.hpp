@@ -69,7 +69,7 @@ struct alignas(RVIF_LINE) RxQueue {
     std::uint32_t live_count = 0;
     std::uint32_t turn = 0;
     RxLane *order[RVIF_MAX_SOURCES] = {};
-    const AddressMap::Run *run = nullptr; // that the pool begins in
+    const AddressMap::Run *run = nullptr; // that all of the pool is in; nullptr: it is in several
     RxLane lanes[RVIF_MAX_SOURCES];
 
     EalPtr<std::uint32_t> ring;

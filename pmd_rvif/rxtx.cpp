@@ -6,7 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstring>
-#include <emmintrin.h>
+#include <smmintrin.h>
 #include <rte_mempool.h>
 #include <rte_prefetch.h>
 
@@ -20,24 +20,41 @@ constexpr std::uint64_t load_acquire(const std::uint64_t &from) noexcept
 
 // ---------------------------------------------------------------- receive
 
-// The units of a batch of buffers, with their phase, if all are in `run`.
-bool units_of(const RxQueue &queue, const AddressMap::Run &run, rte_mbuf *const *mbufs,
-              std::uint32_t phase, std::uint32_t (&units)[refill_batch]) noexcept
+// As rte_mempool_get_bulk(), but a batch that is in the cache is taken as it lies there.
+bool take_batch(rte_mempool *pool, rte_mbuf **out) noexcept
 {
-    const std::uint64_t length = run.length.load(std::memory_order_relaxed);
-    if (length < queue.buf_len) {
+    rte_mempool_cache *cache = rte_mempool_default_cache(pool, rte_lcore_id());
+    if (cache != nullptr && cache->len >= refill_batch) [[likely]] {
+        cache->len -= refill_batch;
+        std::memcpy(out, &cache->objs[cache->len], sizeof(void *) * refill_batch);
+        return true;
+    }
+    return rte_mempool_get_bulk(pool, reinterpret_cast<void **>(out), refill_batch) == 0;
+}
+
+// Where the buffers of a batch are, for a pool that lies in one run; eight at a time. A pool's
+// mbufs are where it was made, so there is nothing to check but that the run is still ours.
+bool units_of(const RxQueue &queue, rte_mbuf *const *mbufs, std::uint32_t phase,
+              std::uint32_t (&units)[refill_batch]) noexcept
+{
+    if (queue.run->length.load(std::memory_order_relaxed) == 0) {
         return false;
     }
-    const std::uint64_t last = length - queue.buf_len;
-    const std::uint64_t from = queue.data_at - run.va;
-    const std::uint64_t base = RVIF_ADDR_OFFSET(run.addr);
-    bool outside = false;
-    for (std::uint32_t i = 0; i < refill_batch; ++i) {
-        const std::uint64_t offset = reinterpret_cast<std::uintptr_t>(mbufs[i]) + from;
-        outside |= offset > last;
-        units[i] = static_cast<std::uint32_t>((base + offset) / RVIF_BUF_UNIT) | phase;
+    const __m128i to_offset = _mm_set1_epi64x(static_cast<long long>(
+        RVIF_ADDR_OFFSET(queue.run->addr) + queue.data_at - queue.run->va));
+    const __m128i phases = _mm_set1_epi32(static_cast<int>(phase));
+    constexpr int unit_bits = std::countr_zero(RVIF_BUF_UNIT);
+    for (std::uint32_t i = 0; i < refill_batch; i += 4) {
+        const auto two = [&](std::uint32_t at) {
+            const __m128i addresses =
+                _mm_loadu_si128(reinterpret_cast<const __m128i *>(mbufs + at));
+            return _mm_castsi128_ps(_mm_srli_epi64(_mm_add_epi64(addresses, to_offset), unit_bits));
+        };
+        const __m128i four =
+            _mm_castps_si128(_mm_shuffle_ps(two(i), two(i + 2), _MM_SHUFFLE(2, 0, 2, 0)));
+        _mm_storeu_si128(reinterpret_cast<__m128i *>(&units[i]), _mm_or_si128(four, phases));
     }
-    return !outside;
+    return true;
 }
 
 // The same where a pool lies in several pieces of its region.
@@ -63,15 +80,15 @@ void refill(RxQueue &queue, RxLane &lane) noexcept
 {
     while (lane.vacant >= refill_batch) {
         rte_mbuf **const fresh = lane.mbufs + lane.post;
-        if (rte_mempool_get_bulk(queue.pool, reinterpret_cast<void **>(fresh), refill_batch) != 0)
-            [[unlikely]] {
+        if (!take_batch(queue.pool, fresh)) [[unlikely]] {
             queue.no_mbuf += refill_batch;
             ++queue.port->dev->data->rx_mbuf_alloc_failed;
             return;
         }
-        std::uint32_t units[refill_batch];
-        if (!units_of(queue, *queue.run, fresh, lane.post_phase, units) &&
-            !units_of_pieces(queue, fresh, lane.post_phase, units)) [[unlikely]] {
+        alignas(16) std::uint32_t units[refill_batch];
+        if (!(queue.run != nullptr ? units_of(queue, fresh, lane.post_phase, units)
+                                   : units_of_pieces(queue, fresh, lane.post_phase, units)))
+            [[unlikely]] {
             // Memory that the pool got after the port was started, or that was given back.
             queue.unregistered += refill_batch;
             rte_mempool_put_bulk(queue.pool, reinterpret_cast<void **>(fresh), refill_batch);
@@ -89,23 +106,29 @@ void refill(RxQueue &queue, RxLane &lane) noexcept
     }
 }
 
-// What an mbuf says when it comes out of a lane: two stores instead of eight.
+// What an mbuf says when it comes out of a lane, in few stores: one for its first half of fields,
+// another two for these. rest: VLAN in bits 16..31, hash in 32..63.
+void fill_fields(rte_mbuf *mbuf, std::uint32_t length, std::uint64_t rest) noexcept
+{
+    static_assert(offsetof(rte_mbuf, pkt_len) == offsetof(rte_mbuf, rx_descriptor_fields1) + 4);
+    static_assert(offsetof(rte_mbuf, data_len) == offsetof(rte_mbuf, rx_descriptor_fields1) + 8);
+    static_assert(offsetof(rte_mbuf, vlan_tci) == offsetof(rte_mbuf, data_len) + 2);
+    static_assert(offsetof(rte_mbuf, hash) == offsetof(rte_mbuf, data_len) + 4);
+    const std::uint64_t type_length = RTE_PTYPE_L2_ETHER | std::uint64_t{length} << 32;
+    rest |= length;
+    std::memcpy(&mbuf->rx_descriptor_fields1, &type_length, 8);
+    std::memcpy(&mbuf->data_len, &rest, 8);
+}
+
 void fill_in(const RxQueue &queue, rte_mbuf *mbuf, std::uint64_t ol_flags, std::uint32_t length,
              std::uint32_t hash, std::uint16_t vlan) noexcept
 {
     static_assert(offsetof(rte_mbuf, ol_flags) == offsetof(rte_mbuf, rearm_data) + 8);
     static_assert(offsetof(rte_mbuf, rearm_data) % 16 == 0);
-    static_assert(offsetof(rte_mbuf, pkt_len) == offsetof(rte_mbuf, rx_descriptor_fields1) + 4);
-    static_assert(offsetof(rte_mbuf, data_len) == offsetof(rte_mbuf, rx_descriptor_fields1) + 8);
-    static_assert(offsetof(rte_mbuf, vlan_tci) == offsetof(rte_mbuf, data_len) + 2);
-    static_assert(offsetof(rte_mbuf, hash) == offsetof(rte_mbuf, data_len) + 4);
     _mm_store_si128(reinterpret_cast<__m128i *>(&mbuf->rearm_data),
                     _mm_set_epi64x(static_cast<long long>(ol_flags),
                                    static_cast<long long>(queue.rearm)));
-    const std::uint64_t type_length = RTE_PTYPE_L2_ETHER | std::uint64_t{length} << 32;
-    const std::uint64_t rest = length | std::uint64_t{vlan} << 16 | std::uint64_t{hash} << 32;
-    std::memcpy(&mbuf->rx_descriptor_fields1, &type_length, 8);
-    std::memcpy(&mbuf->data_len, &rest, 8);
+    fill_fields(mbuf, length, std::uint64_t{vlan} << 16 | std::uint64_t{hash} << 32);
 }
 
 // What the switch says about a frame, of its first entry.
@@ -199,7 +222,9 @@ std::uint16_t drain(RxQueue &queue, RxLane &lane, rte_mbuf **pkts, std::uint16_t
         const std::uint64_t *const comp = lane.comp + lane.next;
         rte_mbuf *const *const mbufs = lane.mbufs + lane.next;
         const std::uint32_t longest = lane.head == nullptr ? queue.plain_length : 0;
-        std::uint32_t i = 0;
+        const __m128i rearm = _mm_set_epi64x(0, static_cast<long long>(queue.rearm));
+        rte_mbuf **const out = pkts + got;
+        std::size_t i = 0;
         std::uint64_t entry = 0;
         for (; i < n; ++i) {
             entry = load_acquire(comp[i]);
@@ -209,19 +234,21 @@ std::uint16_t drain(RxQueue &queue, RxLane &lane, rte_mbuf **pkts, std::uint16_t
                 break;
             }
             rte_mbuf *mbuf = mbufs[i];
-            rte_prefetch0_write(mbufs[i + 2]); // there are two more behind the last
-            fill_in(queue, mbuf, 0, length, 0, 0);
-            pkts[got + i] = mbuf;
+            rte_prefetch0_write(mbufs[i + lane_slack]);
+            _mm_store_si128(reinterpret_cast<__m128i *>(&mbuf->rearm_data), rearm);
+            fill_fields(mbuf, length, 0);
+            out[i] = mbuf;
             bytes += length;
         }
-        got = static_cast<std::uint16_t>(got + i);
-        lane.vacant += i;
-        lane.next += i;
+        const auto plain = static_cast<std::uint32_t>(i);
+        got = static_cast<std::uint16_t>(got + plain);
+        lane.vacant += plain;
+        lane.next += plain;
         if (lane.next == queue.depth) {
             lane.next = 0;
             lane.next_phase ^= RVIF_PHASE;
         }
-        if (i == n) {
+        if (plain == n) {
             continue;
         }
         if ((entry & RVIF_PHASE) != phase) {
@@ -494,29 +521,34 @@ std::uint16_t describe_plain(TxQueue &queue, rvif_tx_desc *desc, rte_mbuf *const
     const std::uint64_t last = length - RVIF_MAX_FRAME; // beyond it a closer look is needed
     const std::uintptr_t va = run->va;
     const rvif_addr_t addr = run->addr;
+    // One look at data_off, refcnt, nb_segs, port and ol_flags: one segment, nothing special.
+    static_assert(offsetof(rte_mbuf, nb_segs) == offsetof(rte_mbuf, rearm_data) + 4);
+    static_assert(offsetof(rte_mbuf, data_off) == offsetof(rte_mbuf, rearm_data));
+    const __m128i wanted = _mm_set_epi64x(0, 1ll << 32);
+    const __m128i looked_at =
+        _mm_set_epi64x(static_cast<long long>(special), static_cast<long long>(0xffffull << 32));
     std::uint64_t sum = 0;
-    std::uint16_t i = 0;
-    for (; i < count; ++i) {
+    std::size_t i = 0;
+    for (; i < count; ++i, ++desc) {
         const rte_mbuf *mbuf = pkts[i];
-        std::uint64_t rearm = 0; // data_off, refcnt, nb_segs, port
-        std::memcpy(&rearm, &mbuf->rearm_data, sizeof(rearm));
-        const std::uint64_t offset =
-            reinterpret_cast<std::uintptr_t>(mbuf->buf_addr) + (rearm & 0xffff) - va;
-        const std::uint64_t len = mbuf->data_len;
-        if (static_cast<std::uint16_t>(rearm >> 32) != 1 || (mbuf->ol_flags & special) != 0 ||
-            len == 0) [[unlikely]] {
+        const __m128i head =
+            _mm_load_si128(reinterpret_cast<const __m128i *>(&mbuf->rearm_data));
+        if (_mm_testz_si128(_mm_xor_si128(head, wanted), looked_at) == 0) [[unlikely]] {
             break;
         }
-        if (offset >= last && !run->holds(va + offset, len)) [[unlikely]] {
+        const std::uint64_t len = mbuf->data_len;
+        const std::uint64_t offset =
+            reinterpret_cast<std::uintptr_t>(mbuf->buf_addr) + mbuf->data_off - va;
+        if (len == 0 || (offset >= last && !run->holds(va + offset, len))) [[unlikely]] {
             break;
         }
         const std::uint64_t at = addr + offset;
-        std::memcpy(&desc[i], &at, 8);
-        std::memcpy(&desc[i].len, &len, 8); // and no flags
+        std::memcpy(&desc->addr, &at, 8);
+        std::memcpy(&desc->len, &len, 8); // and no flags
         sum += len;
     }
     bytes += sum;
-    return i;
+    return static_cast<std::uint16_t>(i);
 }
 
 } // namespace

@@ -62,17 +62,24 @@ class Transmission {
     std::uint32_t run(Address descs, std::uint32_t count)
     {
         std::uint32_t i = 0;
+        // Once for each frame: its sender may be changing it all the time.
         std::uint32_t looked_at = ~0u;
+        std::uint32_t aimed_for = ~0u;
         while (i < count && copied_ < call_bytes) {
             if (decision_.fast) {
-                const std::uint32_t next =
-                    exact_ ? fast<true>(descs, i, count) : fast<false>(descs, i, count);
-                if (next != i) {
-                    i = next;
+                const std::uint32_t before = i;
+                aimed_ = Fdb::nowhere;
+                i = exact_ ? fast<true>(descs, i, count) : fast<false>(descs, i, count);
+                if (i == count)
+                    break;
+                if (aimed_ != Fdb::nowhere && aimed_for != i) {
+                    aimed_for = i;
+                    if (aim(aimed_))
+                        continue;
+                } else if (i != before) {
                     continue;
                 }
             }
-            // Once for each: its sender may be changing it all the time.
             if ((decision_.fast || decision_.kind == Decision::Kind::none) && looked_at != i) {
                 looked_at = i;
                 look_at(descs + sizeof(rvif_tx_desc) * i);
@@ -104,24 +111,55 @@ class Transmission {
     void look_at(Address desc)
     {
         const TxDesc d = read_tx_desc(desc);
-        Address at = 0;
-        if (!d.plain() || d.len() <= Header::size ||
-            resolve(port_.regions, d.addr, d.len(), at) != Resolved::ok)
+        if (!d.plain() || d.len() <= Header::size)
             return;
         remember_region(d.addr);
-        last_ = read_header(pointer(at));
+        const std::uint64_t offset = d.addr - region_tag_;
+        if (offset > region_len_ || d.len() > region_len_ - offset)
+            return;
+        last_ = read_header(pointer(region_base_ + offset));
         tagged_ = false;
-        decision_ = decide(last_, d.len(), 0, 0);
+        decide(last_, d.len(), 0, 0);
     }
 
     // fast() has met other addresses. True: these frames, too, go to decision_'s lane as they are.
-    // False: nothing is said.
-    [[gnu::noinline]] bool same_lane(const Header &header) const
+    // False: aimed_ is the port that they are for, if aim() may be asked about it.
+    // By value: the header stays in registers.
+    [[gnu::noinline]] bool same_lane(std::uint64_t low, std::uint64_t high)
     {
+        const Header header{low, high};
         const std::uint64_t destination = header.destination();
-        return policy_ == 0 && fdb_key(header.source(), 0) == learned_ && !receiver_knows_vlans_ &&
-               (destination & mac_group_bit) == 0 &&
-               core_.fdb().lookup(fdb_key(destination, 0)) == decision_.port;
+        if (policy_ != 0 || fdb_key(header.source(), 0) != learned_ || receiver_knows_vlans_ ||
+            (destination & mac_group_bit) != 0)
+            return false;
+        const std::uint32_t port = core_.fdb().lookup(fdb_key(destination, 0));
+        if (port == decision_.port)
+            return true;
+        aimed_ = port == self_ ? Fdb::nowhere : port;
+        aimed_at_ = header;
+        return false;
+    }
+
+    // Turns decision_ to another port, for frames with the header that same_lane() saw last. False:
+    // there is none any more.
+    [[gnu::noinline]] bool aim(std::uint32_t port)
+    {
+        // The lane of the old one may be ended on the way.
+        decision_.fast = false;
+        decision_.kind = Decision::Kind::none;
+        const std::uint64_t to = bit(port);
+        if (!core_.ports[port].policy.member(0) ||
+            ((core_.down_ports.load(std::memory_order_relaxed) |
+              core_.capture_ports.load(std::memory_order_relaxed)) &
+             to) != 0)
+            return false;
+        decision_.port = port;
+        find_fast(aimed_at_, 0, decision_);
+        if (!decision_.fast)
+            return false;
+        decision_.kind = Decision::Kind::unicast;
+        last_ = aimed_at_;
+        return true;
     }
 
     // Frames from i on, as long as they go to decision_'s lane: returns the first that does not, or
@@ -175,16 +213,15 @@ class Transmission {
                 if (offset > last_start) // another region, too
                     break;
                 const std::uint8_t *from = pointer(base + offset);
-                const Header header = read_header(from);
-                if (header.low != low || (Exact ? header.high != high
-                                                : static_cast<std::uint32_t>(header.high) !=
-                                                      static_cast<std::uint32_t>(high)))
-                    [[unlikely]] {
-                    if (!same_lane(header))
+                const std::uint64_t now_low = read_8(from);
+                const std::uint64_t now_high = read_8(from + 8);
+                if (now_low != low || (Exact ? now_high != high
+                                             : static_cast<std::uint32_t>(now_high) !=
+                                                   static_cast<std::uint32_t>(high))) [[unlikely]] {
+                    if (!same_lane(now_low, now_high))
                         break;
-                    last_ = header;
-                    low = header.low;
-                    high = header.high;
+                    low = now_low;
+                    high = now_high;
                 }
                 // Not posted: the phase bit stays, and no unit is so large.
                 const std::uint32_t unit = guest::load32(entry + 4 * k) ^ phase;
@@ -192,8 +229,8 @@ class Transmission {
                     break;
                 std::uint8_t *to = pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT);
                 prefetch(entry_ahead + 4 * k, phase_ahead, last_unit, buffers, d.word);
-                detail::store(to, detail::Bytes8{header.low});
-                detail::store(to + 8, detail::Bytes8{header.high});
+                store_8(to, now_low);
+                store_8(to + 8, now_high);
                 copy_bytes(to + Header::size, from + Header::size, d.word - Header::size, avx2);
                 values[k] = d.word | phase;
                 bytes += d.word;
@@ -211,6 +248,7 @@ class Transmission {
             if (done != n)
                 break;
         }
+        last_ = Header{low, high};
         return i;
     }
 
@@ -291,9 +329,11 @@ class Transmission {
     // For fast(): where the last frame came from.
     void remember_region(rvif_addr_t address)
     {
-        const auto index = static_cast<std::uint32_t>(RVIF_ADDR_REGION(address));
-        const Region region = port_.regions.get(index);
-        region_tag_ = RVIF_ADDR(std::uint64_t{index}, 0);
+        const std::uint64_t index = RVIF_ADDR_REGION(address);
+        const Region region = index < RVIF_MAX_REGIONS
+                                  ? port_.regions.get(static_cast<std::uint32_t>(index))
+                                  : Region{};
+        region_tag_ = address - RVIF_ADDR_OFFSET(address);
         region_base_ = region.base();
         region_len_ = region.valid() ? region.len() : 0;
     }
@@ -307,7 +347,7 @@ class Transmission {
         if (decision_.kind == Decision::Kind::none || tagged || tagged_ || !same(frame.header)) {
             last_ = frame.header;
             tagged_ = tagged;
-            decision_ = decide(frame.header, frame.total, frame.flags, frame.vlan);
+            decide(frame.header, frame.total, frame.flags, frame.vlan);
         }
         if ((policy_ & policy::each_frame) != 0) {
             if ((policy_ & (policy::link_down | policy::mute)) != 0)
@@ -435,27 +475,29 @@ class Transmission {
 
     // ----------------------------------------------------------------------------- decisions
 
-    static Decision dropped(std::uint32_t reason)
+    void decide_to_drop(std::uint32_t reason)
     {
-        Decision d;
-        d.kind = Decision::Kind::drop;
-        d.reason = reason;
-        return d;
+        decision_.kind = Decision::Kind::drop;
+        decision_.reason = reason;
     }
 
-    // flags: RVIF_TX_* of the frame; vlan: its TCI if they ask for a tag.
-    [[gnu::noinline]] Decision decide(const Header &header, std::uint32_t total,
-                                      std::uint32_t flags, std::uint16_t tci)
+    // Sets decision_. flags: RVIF_TX_* of the frame; tci: of the tag if they ask for one.
+    [[gnu::noinline]] void decide(const Header &header, std::uint32_t total, std::uint32_t flags,
+                                  std::uint16_t tci)
     {
         const std::uint64_t source = header.source();
         const std::uint64_t destination = header.destination();
+        Decision &d = decision_;
+        d.fast = false;
+        d.vlan = 0;
         if (source == 0 || (source & mac_group_bit) != 0)
-            return dropped(RVIF_DROP_BAD_SOURCE_MAC);
-        Decision d;
-        if ((policy_ & policy::own_macs) != 0 && !port_.policy.owns(source))
-            return dropped(RVIF_DROP_SPOOFED);
-        if ((policy_ & policy::vlan) != 0 && !classify(header, total, flags, tci, d.vlan))
-            return dropped(RVIF_DROP_VLAN_INGRESS);
+            return decide_to_drop(RVIF_DROP_BAD_SOURCE_MAC);
+        if (policy_ != 0) {
+            if ((policy_ & policy::own_macs) != 0 && !port_.policy.owns(source))
+                return decide_to_drop(RVIF_DROP_SPOOFED);
+            if ((policy_ & policy::vlan) != 0 && !classify(header, total, flags, tci, d.vlan))
+                return decide_to_drop(RVIF_DROP_VLAN_INGRESS);
+        }
 
         Fdb fdb = core_.fdb();
         const std::uint64_t source_key = fdb_key(source, d.vlan);
@@ -464,8 +506,8 @@ class Transmission {
                 fdb.learn(source_key, self_, stamp_, &core_.ports[self_].learned,
                           port_.policy.mac_limit.load(std::memory_order_relaxed));
             if (learned != Learned::yes)
-                return dropped(learned == Learned::full ? RVIF_DROP_MAC_LIMIT
-                                                        : RVIF_DROP_BAD_SOURCE_MAC);
+                return decide_to_drop(learned == Learned::full ? RVIF_DROP_MAC_LIMIT
+                                                               : RVIF_DROP_BAD_SOURCE_MAC);
             learned_ = source_key;
         }
 
@@ -473,24 +515,23 @@ class Transmission {
         if ((destination & mac_group_bit) == 0)
             port = fdb.lookup(fdb_key(destination, d.vlan));
         if (port == self_)
-            return dropped(RVIF_DROP_SAME_PORT);
+            return decide_to_drop(RVIF_DROP_SAME_PORT);
         if (port == Fdb::nowhere)
-            return flood(destination, d);
+            return flood(destination);
 
         const std::uint64_t to = bit(port);
         if (!core_.ports[port].policy.member(d.vlan))
-            return dropped(RVIF_DROP_VLAN_EGRESS);
+            return decide_to_drop(RVIF_DROP_VLAN_EGRESS);
         if ((policy_ & policy::isolated) != 0 &&
             (core_.isolated_ports.load(std::memory_order_relaxed) & to) != 0)
-            return dropped(RVIF_DROP_ISOLATED);
-        d.kind = Decision::Kind::unicast;
-        d.port = port;
+            return decide_to_drop(RVIF_DROP_ISOLATED);
         if (((core_.down_ports.load(std::memory_order_relaxed) |
               core_.capture_ports.load(std::memory_order_relaxed)) &
              to) != 0)
-            return dropped(RVIF_DROP_NO_DESTINATION);
+            return decide_to_drop(RVIF_DROP_NO_DESTINATION);
+        d.kind = Decision::Kind::unicast;
+        d.port = port;
         find_fast(header, flags, d);
-        return d;
     }
 
     // Whether the run's frames can go straight to one lane as they are.
@@ -536,10 +577,10 @@ class Transmission {
         return vlan != 0;
     }
 
-    [[nodiscard]] Decision flood(std::uint64_t destination, Decision d) const
+    void flood(std::uint64_t destination)
     {
         std::uint64_t to = core_.live_ports.load(std::memory_order_acquire) & ~bit(self_) &
-                           core_.vlan_ports[d.vlan].load(std::memory_order_relaxed) &
+                           core_.vlan_ports[decision_.vlan].load(std::memory_order_relaxed) &
                            ~core_.capture_ports.load(std::memory_order_relaxed) &
                            ~core_.down_ports.load(std::memory_order_relaxed);
         if ((destination & mac_group_bit) == 0)
@@ -549,10 +590,9 @@ class Transmission {
         if ((policy_ & policy::isolated) != 0)
             to &= ~core_.isolated_ports.load(std::memory_order_relaxed);
         if (to == 0)
-            return dropped(RVIF_DROP_NO_DESTINATION);
-        d.kind = Decision::Kind::flood;
-        d.ports = to;
-        return d;
+            return decide_to_drop(RVIF_DROP_NO_DESTINATION);
+        decision_.kind = Decision::Kind::flood;
+        decision_.ports = to;
     }
 
     Core &core_;
@@ -572,6 +612,8 @@ class Transmission {
     std::uint64_t region_len_ = 0;
     Tally tally_;
     Header last_{0, 0};
+    Header aimed_at_{0, 0};
+    std::uint32_t aimed_ = Fdb::nowhere;
     Decision decision_;
     OpenLanes lanes_;
     Offload offload_;

@@ -43,13 +43,22 @@ struct Header {
     }
 };
 
+// Of a guest's memory, once.
+inline std::uint64_t read_8(const std::uint8_t *from)
+{
+    return reinterpret_cast<const volatile detail::Bytes8 *>(from)->value;
+}
+
+// Two of these are cheaper than one of 16 bytes for what is in two registers anyway.
+inline void store_8(std::uint8_t *to, std::uint64_t value)
+{
+    reinterpret_cast<volatile detail::Bytes8 *>(to)->value = value;
+}
+
 // From one segment of at least Header::size bytes.
 inline Header read_header(const std::uint8_t *data)
 {
-    const auto load = [](const std::uint8_t *p) {
-        return reinterpret_cast<const volatile detail::Bytes8 *>(p)->value;
-    };
-    return Header{load(data), load(data + 8)};
+    return Header{read_8(data), read_8(data + 8)};
 }
 
 // From the start of a chain, as many of Header::size bytes as it has, and moves the chain's
