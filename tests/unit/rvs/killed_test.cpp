@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A caller that is killed, at any instruction, harms nobody.
+#include "packets.hpp"
 #include "world.hpp"
 
 #include <chrono>
@@ -412,6 +413,83 @@ TEST(RvsStepped, AtEveryInstructionThereAreWholeFramesOnly)
     // Closer where the completions are stored.
     for (std::uint32_t i = 0; i < 25 && !HasFailure(); ++i)
         run(first_inside + (last_inside - first_inside + 60) * i / 25);
+}
+
+// Frozen at every single instruction of a call that does a bit of everything, a source stops nobody:
+// another one sends to the same receivers, a third port joins and leaves, the manager reads on.
+TEST(RvsStepped, FrozenAtAnyInstructionItStopsNobody)
+{
+    Limits limits = World::small();
+    limits.clock_hz = 1'000'000'000;
+    World world{limits};
+    Guest receiver{world, 0, {.depth = 256, .buf_len = 256, .buffers = 300}};
+    Guest tapped{world, 1, {.depth = 256, .buf_len = 256, .buffers = 300}};
+    Guest other{world, 2};
+    Guest victim{world, 3};
+    receiver.join();
+    PortOptions watched;
+    watched.mirror_to = PortId{0};
+    tapped.join(watched);
+    other.join();
+    PortOptions limited;
+    limited.rate_bytes = 1'000'000'000'000;
+    limited.storm_frames = 1'000'000'000;
+    limited.mac_limit = 10;
+    victim.join(limited);
+    EXPECT_EQ(receiver.send(frame(broadcast, mac(1))), 1);
+    EXPECT_EQ(tapped.send(frame(broadcast, mac(2))), 1);
+    for (Guest *g : {&receiver, &tapped})
+        g->post(victim.source(), 120);
+
+    // Known and unknown unicast, broadcast, a chain, a super frame, a bad one.
+    const Bytes small = frame(mac(1), mac(4), 64);
+    const Bytes big = packet({.tcp = true, .payload = 600, .to_mac = mac(2), .from_mac = mac(4)});
+    std::uint32_t n = 0;
+    for (int i = 0; i < 3; ++i)
+        victim.desc(n++, {victim.stage(small), small.size()});
+    victim.desc(n++, {victim.stage(frame(mac(2), mac(4), 400)), 400});
+    victim.desc(n++, {victim.stage(frame(broadcast, mac(4), 300)), 300});
+    victim.desc(n++, {victim.stage(frame(mac(99), mac(5), 80)), 80});
+    victim.desc(n++, {victim.stage(small), 20, RVIF_TX_MORE});
+    victim.desc(n++, {victim.stage(small), 44});
+    victim.desc(n++, {victim.stage(big), big.size(), RVIF_TX_TSO, 0, 100});
+    victim.desc(n++, {RVIF_ADDR(7ull, 0), 64});
+
+    Stepped stepped{[&] { victim.transmit(n); }};
+    std::uint32_t steps = 0;
+    std::uint32_t inside = 0;
+    for (; stepped.alive() && !HasFailure(); ++steps) {
+        stepped.step();
+        const Bytes ping = frame(broadcast, mac(3), 90, steps);
+        for (Guest *g : {&receiver, &tapped})
+            g->post(other.source(), 2);
+        ASSERT_EQ(other.send(ping), 1);
+        // The receiver is also the tapped port's mirror, but gets a broadcast once.
+        ASSERT_EQ(receiver.receive_all(other.source()), Frames{ping}) << "after " << steps;
+        ASSERT_EQ(tapped.receive_all(other.source()), Frames{ping}) << "after " << steps;
+        if (steps % 64 == 0) {
+            Guest visitor{world, 4};
+            visitor.join();
+            receiver.post(visitor.source(), 1);
+            ASSERT_EQ(visitor.send(frame(mac(1), mac(6))), 1);
+            ASSERT_EQ(receiver.receive_all(visitor.source()).size(), 1u);
+            visitor.leave();
+            if (steps % 1024 == 0)
+                world->tick(); // not so often that addresses are forgotten
+            PortStats stats;
+            ASSERT_TRUE(world->port_stats(victim.id(), stats));
+            inside += victim.transmit(0) == -RVIF_E_BUSY ? 1 : 0;
+        }
+    }
+    EXPECT_GT(steps, 3000u) << "it was not stepped";
+    EXPECT_GT(inside, 20u) << "it was not inside the call";
+    RecordProperty("instructions", static_cast<int>(steps));
+    // And all that it sent is there: 3, the chain and the copies of broadcast, unknown unicast, and
+    // what port 1 got. The super frame was cut into six.
+    const auto at_receiver = receiver.receive_all(victim.source());
+    const auto at_tapped = tapped.receive_all(victim.source());
+    EXPECT_EQ(at_tapped.size(), 1u + 1 + 1 + 6);
+    EXPECT_EQ(at_receiver.size(), 4u + 1 + 1 + 1 + 6);
 }
 
 // A control call that is killed: the port can be closed and everything is back.
