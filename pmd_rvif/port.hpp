@@ -112,7 +112,9 @@ struct alignas(RVIF_LINE) TxQueue {
     std::uint64_t bad_length = 0; // too long, or not as long as its segments
     std::uint64_t empty = 0;
     std::uint64_t bad_offload = 0; // asks for what the switch cannot do
-    std::uint64_t aborted = 0; // frames of calls that were cut short
+    std::uint64_t calls = 0;   // numbers them, for the switch
+    std::uint64_t cut = 0;     // calls that were cut short, and gone on with
+    std::uint64_t aborted = 0; // frames of calls that were cut short for good
     std::uint64_t refused = 0; // frames of calls that the switch refused
     std::uint64_t busy = 0;    // calls refused because another thread is in this queue
 };

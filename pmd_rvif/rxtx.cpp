@@ -551,6 +551,25 @@ std::uint16_t describe_plain(TxQueue &queue, rvif_tx_desc *desc, rte_mbuf *const
     return static_cast<std::uint16_t>(i);
 }
 
+// A call that was cut short, by an interrupt for instance: how far it came, as if it had returned. As
+// it was if that cannot be had.
+CallResult resume(TxQueue &queue, CallResult result) noexcept
+{
+    constexpr int tries = 16; // this may be cut short, too
+    Backend &backend = *queue.port->backend;
+    for (int i = 0; i < tries && backend.alive(); ++i) {
+        const CallResult answer = backend.call(RVIF_OP_RECOVER, queue.index, queue.calls, 0);
+        if (answer.status == 0) {
+            if (answer.value < 0) {
+                break;
+            }
+            ++queue.cut;
+            return answer;
+        }
+    }
+    return result;
+}
+
 } // namespace
 
 std::uint16_t tx_prepare(void *, rte_mbuf **pkts, std::uint16_t count)
@@ -570,6 +589,8 @@ std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
     if (queue.stopped) [[unlikely]] {
         return 0;
     }
+    constexpr int most_cuts = 16; // one after the other, without a frame sent
+    int cuts = 0;
     std::uint16_t done = 0;
     while (done < count) {
         // As many frames as one call takes. The first `plain` of them have a descriptor each.
@@ -601,10 +622,18 @@ std::uint16_t tx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
         if (used > 0) {
             // Not plain: chains, and memory that is not the pool's own.
             const bool all_single = plain == frames;
-            const CallResult result = queue.port->backend->call(RVIF_OP_TX, queue.index, used, 0);
+            CallResult result =
+                queue.port->backend->call(RVIF_OP_TX, queue.index, used, ++queue.calls);
+            if (result.status != 0) [[unlikely]] {
+                result = resume(queue, result);
+                if (result.status == 0 && result.value == 0 && ++cuts < most_cuts) {
+                    continue;
+                }
+            }
             if (result.status == 0 && result.value == static_cast<std::int64_t>(used)) [[likely]] {
                 queue.frames += frames;
                 queue.bytes += bytes;
+                cuts = 0;
                 release(queue, pkts + done, frames, all_single);
                 done = static_cast<std::uint16_t>(done + frames);
             } else if (result.status == 0 && result.value > 0 &&

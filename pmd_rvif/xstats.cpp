@@ -43,6 +43,7 @@ constexpr QueueCounter<TxQueue> tx_counters[] = {
     {"tx_bad_length", &TxQueue::bad_length},
     {"tx_empty", &TxQueue::empty},
     {"tx_bad_offload", &TxQueue::bad_offload},
+    {"tx_calls_resumed", &TxQueue::cut},
     {"tx_call_aborted", &TxQueue::aborted},
     {"tx_call_refused", &TxQueue::refused},
     {"tx_busy_calls", &TxQueue::busy},

@@ -7,18 +7,18 @@ namespace rvs {
 
 namespace {
 
-// SETUP, START, STOP and SET_MAC of one port exclude each other, and nobody else. A caller that
-// is killed in one leaves the flag set until port_close().
+// SETUP, START, STOP, SET_MAC and RSS of one port exclude each other, and nobody else. One that was
+// cut short is simply done again: each of them may be repeated.
 class ControlFlag {
   public:
-    explicit ControlFlag(std::atomic<std::uint32_t> &flag)
-        : flag_{flag}, held_{flag.exchange(1) == 0}
+    ControlFlag(Claim &claim, std::uint32_t cpu)
+        : claim_{claim}, held_{claim.take(cpu) != Claim::Result::busy}
     {
     }
     ~ControlFlag()
     {
         if (held_)
-            flag_.store(0, std::memory_order_release);
+            claim_.release();
     }
     ControlFlag(const ControlFlag &) = delete;
     ControlFlag &operator=(const ControlFlag &) = delete;
@@ -26,7 +26,7 @@ class ControlFlag {
     [[nodiscard]] bool held() const { return held_; }
 
   private:
-    std::atomic<std::uint32_t> &flag_;
+    Claim &claim_;
     bool held_;
 };
 
@@ -64,12 +64,12 @@ bool regions_hold(const Port &port, const RxQueue &queue)
 
 } // namespace
 
-std::int64_t Core::tx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t address)
+std::int64_t Core::tx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue, rvif_addr_t address)
 {
     Port &port = ports[self];
     if (queue >= RVIF_MAX_QUEUES || queue >= port.max_tx_queues.load())
         return -RVIF_E_QUEUE;
-    const ControlFlag control{port.control_busy};
+    const ControlFlag control{port.control_busy, cpu};
     if (!control.held())
         return -RVIF_E_BUSY;
     if (port.started.load())
@@ -88,8 +88,11 @@ std::int64_t Core::tx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t
         return -RVIF_E_ADDR;
 
     TxQueue &tx = port.tx[queue];
-    if (tx.busy.exchange(1) != 0)
+    const Claim::Result entry = tx.busy.take(cpu);
+    if (entry == Claim::Result::busy)
         return -RVIF_E_BUSY;
+    if (entry == Claim::Result::again)
+        after_cut(tx);
     std::uint32_t source = tx.source.load();
     if (source == no_source) {
         Owner claim{0};
@@ -101,16 +104,16 @@ std::int64_t Core::tx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t
     }
     tx.descs.store(setup.descs);
     tx.flags.store(setup.flags);
-    tx.busy.store(0, std::memory_order_release);
+    tx.busy.release();
     return source == no_source ? -RVIF_E_FULL : static_cast<std::int64_t>(source);
 }
 
-std::int64_t Core::rx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t address)
+std::int64_t Core::rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue, rvif_addr_t address)
 {
     if (queue >= RVIF_MAX_QUEUES)
         return -RVIF_E_QUEUE;
     Port &port = ports[self];
-    const ControlFlag control{port.control_busy};
+    const ControlFlag control{port.control_busy, cpu};
     if (!control.held())
         return -RVIF_E_BUSY;
     if (port.started.load())
@@ -157,10 +160,10 @@ std::int64_t Core::rx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t
     return 0;
 }
 
-std::int64_t Core::start(std::uint32_t self)
+std::int64_t Core::start(std::uint32_t cpu, std::uint32_t self)
 {
     Port &port = ports[self];
-    const ControlFlag control{port.control_busy};
+    const ControlFlag control{port.control_busy, cpu};
     if (!control.held())
         return -RVIF_E_BUSY;
     if (port.started.load())
@@ -203,10 +206,10 @@ std::int64_t Core::start(std::uint32_t self)
     return 0;
 }
 
-std::int64_t Core::stop(std::uint32_t self)
+std::int64_t Core::stop(std::uint32_t cpu, std::uint32_t self)
 {
     Port &port = ports[self];
-    const ControlFlag control{port.control_busy};
+    const ControlFlag control{port.control_busy, cpu};
     if (!control.held())
         return -RVIF_E_BUSY;
 
@@ -231,24 +234,24 @@ std::int64_t Core::stop(std::uint32_t self)
         if (source == no_source)
             continue;
         source_live(source, false);
-        if (tx.busy.exchange(1) != 0) { // another CPU of this port is sending
+        if (tx.busy.take(cpu) == Claim::Result::busy) { // another CPU of this port is sending
             busy = true;
             continue;
         }
         release_source(*this, tx, source);
-        tx.busy.store(0, std::memory_order_release);
+        tx.busy.release();
     }
     if (port.draining)
         port.draining = !grace_over(port.drain);
     return busy || port.draining ? -RVIF_E_BUSY : 0;
 }
 
-std::int64_t Core::set_mac(std::uint32_t self, std::uint64_t mac)
+std::int64_t Core::set_mac(std::uint32_t cpu, std::uint32_t self, std::uint64_t mac)
 {
     if (mac == 0 || mac > mac_mask || (mac & mac_group_bit) != 0)
         return -RVIF_E_ARG;
     Port &port = ports[self];
-    const ControlFlag control{port.control_busy};
+    const ControlFlag control{port.control_busy, cpu};
     if (!control.held())
         return -RVIF_E_BUSY;
     if (port.policy.has(policy::own_macs) != 0 && !port.policy.owns(mac))
@@ -322,10 +325,10 @@ std::int64_t Core::rx_mode(std::uint32_t self, std::uint64_t mode)
     return 0;
 }
 
-std::int64_t Core::rss(std::uint32_t self, rvif_addr_t address)
+std::int64_t Core::rss(std::uint32_t cpu, std::uint32_t self, rvif_addr_t address)
 {
     Port &port = ports[self];
-    const ControlFlag control{port.control_busy};
+    const ControlFlag control{port.control_busy, cpu};
     if (!control.held())
         return -RVIF_E_BUSY;
     Address at = 0;

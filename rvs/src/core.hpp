@@ -56,18 +56,24 @@ class Core final : public Switch {
     }
 
     // ---- guest operations (call.cpp dispatches)
-    std::int64_t transmit(std::uint32_t self, std::uint64_t queue, std::uint64_t count);
-    std::int64_t tx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t address);
-    std::int64_t rx_setup(std::uint32_t self, std::uint64_t queue, rvif_addr_t address);
-    std::int64_t start(std::uint32_t self);
-    std::int64_t stop(std::uint32_t self);
-    std::int64_t set_mac(std::uint32_t self, std::uint64_t mac);
+    std::int64_t transmit(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
+                          std::uint64_t count, std::uint64_t number);
+    std::int64_t recover(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
+                         std::uint64_t number);
+    std::int64_t tx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue, rvif_addr_t address);
+    std::int64_t rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue, rvif_addr_t address);
+    std::int64_t start(std::uint32_t cpu, std::uint32_t self);
+    std::int64_t stop(std::uint32_t cpu, std::uint32_t self);
+    std::int64_t set_mac(std::uint32_t cpu, std::uint32_t self, std::uint64_t mac);
     std::int64_t stats(std::uint32_t self, rvif_addr_t address);
     std::int64_t sources(std::uint32_t self, rvif_addr_t address) const;
     std::int64_t rx_mode(std::uint32_t self, std::uint64_t mode);
-    std::int64_t rss(std::uint32_t self, rvif_addr_t address);
+    std::int64_t rss(std::uint32_t cpu, std::uint32_t self, rvif_addr_t address);
 
     // ---- shared by both sides
+    // A call that held tx was cut short: lanes must be looked after, and what it did is in the
+    // journal. Returns the descriptors that it consumed. Whoever calls holds tx.
+    std::uint32_t after_cut(TxQueue &tx);
     void source_live(std::uint32_t source, bool live);
     void collect(std::uint32_t port, PortStats &out) const;
     void sum_received(std::uint32_t port, std::uint64_t (&out)[2 + receiver_reasons]) const;

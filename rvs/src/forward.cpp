@@ -55,7 +55,8 @@ class Transmission {
         : core_{core}, port_{core.ports[self]}, counters_{core.ports[self].tx[queue].counters},
           self_{self}, policy_{port_.policy.has(~0u)},
           stamp_{core.stamp.load(std::memory_order_relaxed)}, avx2_{avx2},
-          exact_{(policy_ & policy::vlan) != 0}, lanes_{core, source, generation, queue}
+          exact_{(policy_ & policy::vlan) != 0},
+          lanes_{core, source, generation, queue, core.ports[self].tx[queue].journal}
     {
     }
 
@@ -66,10 +67,12 @@ class Transmission {
         std::uint32_t looked_at = ~0u;
         std::uint32_t aimed_for = ~0u;
         while (i < count && copied_ < call_bytes) {
+            lanes_.progress.at = i;
             if (decision_.fast) {
                 const std::uint32_t before = i;
                 aimed_ = Fdb::nowhere;
                 i = exact_ ? fast<true>(descs, i, count) : fast<false>(descs, i, count);
+                lanes_.progress.at = i;
                 if (i == count)
                     break;
                 if (aimed_ != Fdb::nowhere && aimed_for != i) {
@@ -88,6 +91,7 @@ class Transmission {
             }
             i = one(descs, i, count);
         }
+        lanes_.progress.at = i;
         lanes_.end();
         if (tally_.frames != 0) {
             counters_.frames.add(tally_.frames);
@@ -188,8 +192,10 @@ class Transmission {
         const bool avx2 = avx2_;
 
         while (i < count && copied_ < call_bytes) {
-            if (open.held == lane_batch)
+            if (open.held == lane_batch) {
+                lanes_.progress.at = i;
                 open.publish();
+            }
             const std::uint32_t pos = open.pos;
             const std::uint32_t ahead = pos + OpenLane::prefetch_ahead;
             // So far no index wraps, and there is room in `values`.
@@ -239,6 +245,7 @@ class Transmission {
             open.pos = pos + done;
             open.held += done;
             open.frames += done;
+            lanes_.progress.held += done;
             open.bytes += bytes;
             tally_.frames += done;
             tally_.copies += done;
@@ -322,6 +329,7 @@ class Transmission {
         frame.count = segments + 1;
         frame.segment[0] =
             Segment{reinterpret_cast<const std::uint8_t *>(&frame.header), header_len};
+        behind_ = i;
         forward(frame);
         return i;
     }
@@ -388,6 +396,10 @@ class Transmission {
             ++tally_.flooded;
         }
         std::uint64_t mirrors = mirror_of(port_);
+        // What becomes several frames counts as consumed from the first on: rather lost than twice.
+        if (decision_.kind == Decision::Kind::flood || (frame.flags & RVIF_TX_TSO) != 0 ||
+            mirrors != 0 || core_.ports[decision_.port].policy.has(policy::mirror) != 0)
+            lanes_.progress.at = behind_;
         for (std::uint64_t left = to; left != 0; left &= left - 1) {
             const auto port = static_cast<std::uint32_t>(__builtin_ctzll(left));
             send(port, frame, false);
@@ -605,6 +617,7 @@ class Transmission {
     bool exact_;          // the header's bytes 12..15 are part of a run
     bool tagged_ = false; // decision_ is for a frame whose tag is not in its header
     bool receiver_knows_vlans_ = false; // decision_'s
+    std::uint32_t behind_ = 0; // index behind the descriptors of the frame that one() has
     std::uint64_t copied_ = 0;
     std::uint64_t learned_ = 0;
     std::uint64_t region_tag_ = 0;
@@ -622,7 +635,8 @@ class Transmission {
 
 } // namespace
 
-std::int64_t Core::transmit(std::uint32_t self, std::uint64_t queue, std::uint64_t count)
+std::int64_t Core::transmit(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
+                            std::uint64_t count, std::uint64_t number)
 {
     if (queue >= RVIF_MAX_QUEUES)
         return -RVIF_E_QUEUE;
@@ -630,12 +644,17 @@ std::int64_t Core::transmit(std::uint32_t self, std::uint64_t queue, std::uint64
         return -RVIF_E_ARG;
     Port &port = ports[self];
     TxQueue &tx = port.tx[queue];
-    if (tx.busy.exchange(1) != 0)
-        return -RVIF_E_BUSY;
+    const Claim::Result claim = tx.busy.take(cpu);
+    if (claim != Claim::Result::taken) [[unlikely]] {
+        if (claim == Claim::Result::busy)
+            return -RVIF_E_BUSY;
+        after_cut(tx);
+    }
 
     std::int64_t result = 0;
     Address descs = 0;
     const std::uint32_t source = tx.source.load(std::memory_order_acquire);
+    tx.journal.begin(number);
     if (source >= RVIF_MAX_SOURCES) {
         result = -RVIF_E_QUEUE;
     } else if (!port.started.load(std::memory_order_acquire)) {
@@ -651,10 +670,51 @@ std::int64_t Core::transmit(std::uint32_t self, std::uint64_t queue, std::uint64
                                   tx.source_generation.load(std::memory_order_relaxed),
                                   (tx.flags.load(std::memory_order_relaxed) & RVIF_TXQ_AVX2) != 0};
         result = transmission.run(descs, static_cast<std::uint32_t>(count));
+        tx.journal.end(static_cast<std::uint32_t>(result));
     }
     tx.calls.store(tx.calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    tx.busy.store(0, std::memory_order_release);
+    tx.busy.release();
     return result;
+}
+
+std::uint32_t Core::after_cut(TxQueue &tx)
+{
+    Journal &journal = tx.journal;
+    const std::uint32_t source = tx.source.load();
+    const std::uint32_t lane = journal.lane.load();
+    if (lane != 0 && source < RVIF_MAX_SOURCES) {
+        const std::uint32_t port = (lane - 1) / RVIF_MAX_QUEUES % RVIF_MAX_PORTS;
+        const std::uint32_t queue = (lane - 1) % RVIF_MAX_QUEUES;
+        // Once decided, it stays so, should this call be cut short, too.
+        if (lanes[source][port][queue].has_published(ports[port].rx[queue], journal.first.load()))
+            journal.published();
+        else
+            journal.lane.store(0);
+    }
+    // Each lane recovers when it is used next. (Claims count in the low bits.)
+    tx.source_generation.fetch_add(std::uint64_t{1} << 40);
+    const std::uint32_t lost = journal.lost.exchange(0);
+    if (lost != 0)
+        tx.counters.drops[RVIF_DROP_INTERRUPTED].add(lost);
+    tx.calls.store(tx.calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    return journal.consumed.load();
+}
+
+std::int64_t Core::recover(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
+                           std::uint64_t number)
+{
+    if (queue >= RVIF_MAX_QUEUES)
+        return -RVIF_E_QUEUE;
+    TxQueue &tx = ports[self].tx[queue];
+    const Claim::Result claim = tx.busy.take(cpu);
+    if (claim == Claim::Result::busy)
+        return -RVIF_E_BUSY;
+    if (claim == Claim::Result::again)
+        after_cut(tx);
+    // Of another number: that call had not begun.
+    const std::uint32_t consumed = tx.journal.call.load() == number ? tx.journal.consumed.load() : 0;
+    tx.busy.release();
+    return consumed;
 }
 
 } // namespace rvs

@@ -9,6 +9,7 @@ void OpenLane::deliver(const Segment *segments, std::uint32_t count, std::uint32
     const std::uint32_t reason = put(segments, count, total, notes, avx2);
     if (reason == no_drop) [[likely]] {
         ++frames;
+        ++progress->held;
         bytes += total;
     } else {
         ++drops[reason];

@@ -83,6 +83,16 @@ struct alignas(64) Lane {
         return true;
     }
 
+    // Whether a batch that began at `first` has become visible.
+    [[nodiscard]] bool has_published(const RxQueue &queue, std::uint32_t first) const
+    {
+        if (pos.load(std::memory_order_relaxed) != first)
+            return true;
+        // Memory of a queue that is not the same any more is out of bounds, and gone.
+        return seen.load(std::memory_order_relaxed) != queue.state.load() || !queue.live() ||
+               completed(first);
+    }
+
   private:
     bool take(const RxQueue &queue, std::uint64_t state, std::uint32_t source,
               std::uint64_t source_generation)
@@ -138,19 +148,23 @@ static_assert(sizeof(Lane) == 64);
 struct OpenLane {
     Lane *lane;
     PairCounters *pair;
+    Progress *progress;
     std::uint32_t port;
     std::uint32_t queue;
     std::uint32_t pos; // the next entry to fill
     std::uint32_t held;
     std::uint64_t values[lane_batch]; // not last: sanitizers do not check a last array's bounds
     std::uint32_t frames;
+    std::uint32_t shown; // of them, published
     std::uint64_t bytes;
     std::uint32_t drops[receiver_reasons];
 
-    void begin(Lane &l, PairCounters &p, std::uint32_t to, std::uint32_t rx_queue)
+    void begin(Lane &l, PairCounters &p, Progress &of, std::uint32_t to, std::uint32_t rx_queue)
     {
         lane = &l;
         pair = &p;
+        progress = &of;
+        shown = 0;
         port = to;
         queue = rx_queue;
         pos = l.pos.load(std::memory_order_relaxed);
@@ -168,10 +182,15 @@ struct OpenLane {
         if (held == 0)
             return;
         const std::uint32_t first = pos - held;
+        progress->held -= frames - shown;
+        shown = frames;
+        progress->journal->will_publish(port * RVIF_MAX_QUEUES + queue, first, progress->at,
+                                        progress->held);
         const std::uint32_t before = lane->depth - (first & (lane->depth - 1)); // the wrap
         store_back(values + before, lane->comp_entry(first + before), held > before ? held - before : 0);
         store_back(values, lane->comp_entry(first), held < before ? held : before);
         lane->pos.store(pos, std::memory_order_release);
+        progress->journal->published();
         held = 0;
     }
     static void store_back(const std::uint64_t *from, Address to, std::uint32_t n)

@@ -276,12 +276,12 @@ Error Switch::port_close(PortId id)
     }
     for (TxQueue &tx : port.tx) {
         tx.source.store(no_source);
-        tx.busy.store(0);
+        tx.busy.release();
     }
     core.fdb().forget_port(index);
     port.draining = false;
     port.started.store(false);
-    port.control_busy.store(0);
+    port.control_busy.release();
     core.open_ports.fetch_and(~bit(index));
     return Error::none;
 }
@@ -358,9 +358,9 @@ void Switch::grace_begin(Grace &grace) const
         if (!owner.taken())
             continue;
         const TxQueue &tx = core.ports[owner.port()].tx[owner.queue()];
-        // busy is exchanged before a call looks at regions and queues (all seq_cst): a call that
+        // busy is claimed before a call looks at regions and queues (all seq_cst): a call that
         // we do not see here will see what was taken back.
-        if (tx.busy.load() == 0)
+        if (!tx.busy.held())
             continue;
         grace.calls[s] = tx.calls.load();
         grace.owner[s] = owner.word();
@@ -375,7 +375,7 @@ bool Switch::grace_over(const Grace &grace) const
             continue;
         const Owner owner{grace.owner[s]};
         const TxQueue &tx = core.ports[owner.port()].tx[owner.queue()];
-        if (tx.busy.load() != 0 && tx.calls.load() == grace.calls[s])
+        if (tx.busy.held() && tx.calls.load() == grace.calls[s])
             return false;
     }
     return true;

@@ -11,6 +11,7 @@ static const char *const drop_names[] = {
 	[RVIF_DROP_ISOLATED] = "isolated",
 	[RVIF_DROP_VLAN_EGRESS] = "vlan_egress",
 	[RVIF_DROP_STORM] = "storm",
+	[RVIF_DROP_INTERRUPTED] = "interrupted",
 	[RVIF_DROP_SPOOFED] = "spoofed",
 	[RVIF_DROP_MAC_LIMIT] = "mac_limit",
 	[RVIF_DROP_VLAN_INGRESS] = "vlan_ingress",

@@ -11,10 +11,14 @@ namespace rvs {
 // each time but is right.
 class OpenLanes {
   public:
-    OpenLanes(Core &core, std::uint32_t source, std::uint64_t generation, std::uint32_t tx_queue)
-        : core_{core}, source_{source}, generation_{generation}, tx_queue_{tx_queue}
+    OpenLanes(Core &core, std::uint32_t source, std::uint64_t generation, std::uint32_t tx_queue,
+              Journal &journal)
+        : progress{&journal}, core_{core}, source_{source}, generation_{generation},
+          tx_queue_{tx_queue}
     {
     }
+
+    Progress progress;
 
     // Null: nobody can receive there.
     OpenLane *to(std::uint32_t port, std::uint32_t queue)
@@ -33,7 +37,7 @@ class OpenLanes {
         Lane &lane = core_.lanes[source_][port][queue];
         if (!lane.ready(core_.ports[port].rx[queue], source_, generation_))
             return nullptr;
-        slot.begin(lane, core_.pairs[source_][port], port, queue);
+        slot.begin(lane, core_.pairs[source_][port], progress, port, queue);
         used_ |= 1u << s;
         return &slot;
     }

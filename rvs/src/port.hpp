@@ -4,8 +4,10 @@
 #ifndef RVS_PORT_HPP
 #define RVS_PORT_HPP
 
+#include "claim.hpp"
 #include "counters.hpp"
 #include "descriptor.hpp"
+#include "journal.hpp"
 #include "policy.hpp"
 #include "region.hpp"
 #include "rvs/switch.hpp"
@@ -59,16 +61,16 @@ struct alignas(64) RxQueue {
 
 inline constexpr std::uint32_t no_source = ~std::uint32_t{0};
 
-// A transmit queue. Whoever exchanges busy to 1 has it to itself; a second CPU gets
-// RVIF_E_BUSY. A caller that is killed in here leaves busy set until port_close().
+// A transmit queue. Whoever has claimed it has it to itself; a second CPU gets RVIF_E_BUSY.
 struct alignas(128) TxQueue {
-    std::atomic<std::uint32_t> busy;
+    Claim busy;
     std::atomic<std::uint32_t> source; // or no_source
     std::atomic<std::uint64_t> source_generation;
     std::atomic<std::uint64_t> descs; // rvif_addr_t; resolved anew by every call
     std::atomic<std::uint32_t> flags; // RVIF_TXQ_*
     // Calls that ended. Moves before busy is cleared: see Grace.
     std::atomic<std::uint64_t> calls;
+    Journal journal;
     TxCounters counters;
 };
 
@@ -76,7 +78,7 @@ struct alignas(128) Port {
     std::atomic<bool> open;
     std::atomic<bool> started;
     std::atomic<bool> pinned_mac;
-    std::atomic<std::uint32_t> control_busy; // SETUP, START, STOP, SET_MAC: one at a time
+    Claim control_busy; // SETUP, START, STOP, SET_MAC, RSS: one at a time
     std::atomic<std::uint32_t> max_tx_queues;
     // Byte t: the receive queue for frames of anybody's transmit queue t; no_queue: none. Where
     // frames are not spread by their hash.

@@ -193,6 +193,8 @@ enum rvif_drop {
 	RVIF_DROP_ISOLATED,         /* sender: destination and it are isolated ports */
 	RVIF_DROP_VLAN_EGRESS,      /* sender: destination is not in the frame's VLAN */
 	RVIF_DROP_STORM,            /* sender: more flooding than it may cause */
+	RVIF_DROP_INTERRUPTED,      /* sender: copies of a call that was cut short while it
+				     * published to one receiver after the other */
 	/* not accepted */
 	RVIF_DROP_BAD_SOURCE_MAC,   /* sender: source is a group address, zero, or another's */
 	RVIF_DROP_SPOOFED,          /* sender: source is none of its own addresses */
@@ -221,12 +223,17 @@ enum rvif_op {
 	RVIF_OP_RX_SETUP, /* a1 rx queue, a2 address of rvif_rx_setup -> 0 */
 	RVIF_OP_START,    /* -> 0; set-up queues go live */
 	RVIF_OP_STOP,     /* -> 0; queues must be set up again before a START */
-	RVIF_OP_TX,       /* a1 tx queue, a2 number of descriptors -> descriptors consumed */
+	RVIF_OP_TX,       /* a1 tx queue, a2 number of descriptors, a3 a number of the caller's
+			   * own, another for each call -> descriptors consumed */
 	RVIF_OP_SOURCES,  /* a1 address for rvif_sources -> 0 */
 	RVIF_OP_SET_MAC,  /* a1 the MAC, first byte in bits 0..7 -> 0 */
 	RVIF_OP_STATS,    /* a1 address for rvif_port_stats -> 0 */
 	RVIF_OP_RX_MODE,  /* a1 RVIF_RX_MODE_* -> 0 */
 	RVIF_OP_RSS,      /* a1 address of rvif_rss -> 0 */
+	/* After an RVIF_OP_TX that did not return (the crossing was cut short): a1 tx queue, a2 its
+	 * a3 -> descriptors that it consumed; the others are as if it had not been made. From the
+	 * same vCPU, any number of times. */
+	RVIF_OP_RECOVER,
 	RVIF_OPS
 };
 

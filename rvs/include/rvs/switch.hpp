@@ -202,8 +202,13 @@ class Switch {
     // Returns what rvif.h says for op, or a negative rvif_error. Bounded: at most
     // RVIF_MAX_BURST descriptors, and a few MiB copied (RVIF_OP_TX then consumes fewer than
     // it was given, but at least one frame).
+    //
+    // cpu: which of the port's CPUs this is, which the caller cannot choose either. One that calls
+    // again although its last call did not return had that one cut short; what it held is its own.
+    // any_cpu: unknown; then only port_close() helps.
     std::int64_t call(PortId self, std::uint64_t op, std::uint64_t a1, std::uint64_t a2,
-                      std::uint64_t a3);
+                      std::uint64_t a3, std::uint32_t cpu = any_cpu);
+    static constexpr std::uint32_t any_cpu = ~std::uint32_t{0};
 
   protected:
     Switch() = default;

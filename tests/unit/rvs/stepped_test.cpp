@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that are stopped at an instruction: killed there, frozen there, or cut short there. These are
+// the objects that go into a sub context; with sanitizers there would be fifty times the instructions.
+#include "packets.hpp"
+#include "world.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace rvs::test {
+namespace {
+
+using Frames = std::vector<Bytes>;
+
+// One call, instruction by instruction.
+class Stepped {
+  public:
+    template <typename Body>
+    explicit Stepped(Body body) : pid_{fork()}
+    {
+        if (pid_ == 0) {
+            if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
+                _exit(1);
+            raise(SIGSTOP);
+            body();
+            _exit(0);
+        }
+        alive_ = waited();
+    }
+    ~Stepped()
+    {
+        if (alive_) {
+            kill(pid_, SIGKILL);
+            waitpid(pid_, nullptr, 0);
+        }
+    }
+    Stepped(const Stepped &) = delete;
+    Stepped &operator=(const Stepped &) = delete;
+
+    [[nodiscard]] bool alive() const { return alive_; }
+    void step()
+    {
+        ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
+        alive_ = waited();
+    }
+
+  private:
+    bool waited()
+    {
+        int status = 0;
+        waitpid(pid_, &status, 0);
+        return WIFSTOPPED(status);
+    }
+    pid_t pid_;
+    bool alive_ = false;
+};
+
+// What the receiver sees after each instruction is a row of whole frames; and killed there, the
+// sender leaves a lane on which its heir goes on.
+TEST(RvsStepped, AtEveryInstructionThereAreWholeFramesOnly)
+{
+    World world;
+    Guest receiver{world, 0, {.depth = 64, .buf_len = 64, .buffers = 64}};
+    receiver.join();
+    // 5 + 1 + 3 buffers.
+    const Frames burst{frame(mac(9), mac(2), 300, 1), frame(mac(9), mac(2), 60, 2),
+                       frame(mac(9), mac(2), 170, 3)};
+    constexpr std::uint32_t entries = 9;
+    const std::uint32_t ends[] = {0, 5, 6, 9};
+
+    std::uint32_t steps = 0;
+    std::uint32_t first_inside = 0; // something is stored
+    std::uint32_t last_inside = 0;  // all is
+    const auto run = [&](std::uint32_t stop_at) {
+        Guest victim{world, 1};
+        victim.join();
+        const std::int64_t source = victim.source();
+        receiver.call(RVIF_OP_STOP);
+        receiver.set_up();
+        ASSERT_EQ(receiver.call(RVIF_OP_START), 0);
+        receiver.post(source, 40);
+        for (std::uint32_t i = 0; i < 3; ++i) {
+            const auto len = static_cast<std::uint32_t>(burst[i].size());
+            victim.desc(i, {victim.stage(burst[i]), len, 0});
+        }
+        std::uint32_t shown = 0;
+        {
+            Stepped stepped{[&] { victim.transmit(3); }};
+            for (steps = 0; stepped.alive() && steps < stop_at; ++steps) {
+                stepped.step();
+                shown = 0;
+                while (shown < entries &&
+                       (receiver.comp(source, shown) & RVIF_PHASE) == receiver.phase(shown))
+                    ++shown;
+                ASSERT_TRUE(std::find(std::begin(ends), std::end(ends), shown) != std::end(ends))
+                    << shown << " entries after " << steps << " instructions";
+                const bool last = (receiver.comp(source, entries - 1) & RVIF_PHASE) != 0;
+                if (last && shown < entries && first_inside == 0)
+                    first_inside = steps;
+                if (shown == entries && last_inside == 0)
+                    last_inside = steps;
+            }
+        }
+        victim.leave();
+        Guest heir{world, 2};
+        heir.join();
+        ASSERT_EQ(heir.source(), source);
+        const Bytes f = frame(mac(9), mac(3), 150, steps);
+        ASSERT_EQ(heir.send(f), 1);
+        Frames expected;
+        for (std::size_t i = 0; ends[i] < shown; ++i)
+            expected.push_back(burst[i]);
+        expected.push_back(f);
+        ASSERT_EQ(receiver.receive_all(source), expected) << "killed after " << steps;
+        heir.leave();
+    };
+    run(~0u);
+    const std::uint32_t whole = steps;
+    ASSERT_GT(whole, 500u) << "it was not stepped";
+    ASSERT_GT(first_inside, 0u);
+    ASSERT_GT(last_inside, first_inside);
+    RecordProperty("instructions", static_cast<int>(whole));
+    for (std::uint32_t i = 0; i < 10 && !HasFailure(); ++i)
+        run(whole * i / 10);
+    // Closer where the completions are stored.
+    for (std::uint32_t i = 0; i < 25 && !HasFailure(); ++i)
+        run(first_inside + (last_inside - first_inside + 60) * i / 25);
+}
+
+// Frozen at every single instruction of a call that does a bit of everything, a source stops nobody:
+// another one sends to the same receivers, a third port joins and leaves, the manager reads on.
+TEST(RvsStepped, FrozenAtAnyInstructionItStopsNobody)
+{
+    Limits limits = World::small();
+    limits.clock_hz = 1'000'000'000;
+    World world{limits};
+    Guest receiver{world, 0, {.depth = 256, .buf_len = 256, .buffers = 300}};
+    Guest tapped{world, 1, {.depth = 256, .buf_len = 256, .buffers = 300}};
+    Guest other{world, 2};
+    Guest victim{world, 3};
+    receiver.join();
+    PortOptions watched;
+    watched.mirror_to = PortId{0};
+    tapped.join(watched);
+    other.join();
+    PortOptions limited;
+    limited.rate_bytes = 1'000'000'000'000;
+    limited.storm_frames = 1'000'000'000;
+    limited.mac_limit = 10;
+    victim.join(limited);
+    EXPECT_EQ(receiver.send(frame(broadcast, mac(1))), 1);
+    EXPECT_EQ(tapped.send(frame(broadcast, mac(2))), 1);
+    for (Guest *g : {&receiver, &tapped})
+        g->post(victim.source(), 120);
+
+    // Known and unknown unicast, broadcast, a chain, a super frame, a bad one.
+    const Bytes small = frame(mac(1), mac(4), 64);
+    const Bytes big = packet({.tcp = true, .payload = 600, .to_mac = mac(2), .from_mac = mac(4)});
+    std::uint32_t n = 0;
+    for (int i = 0; i < 3; ++i)
+        victim.desc(n++, {victim.stage(small), small.size()});
+    victim.desc(n++, {victim.stage(frame(mac(2), mac(4), 400)), 400});
+    victim.desc(n++, {victim.stage(frame(broadcast, mac(4), 300)), 300});
+    victim.desc(n++, {victim.stage(frame(mac(99), mac(5), 80)), 80});
+    victim.desc(n++, {victim.stage(small), 20, RVIF_TX_MORE});
+    victim.desc(n++, {victim.stage(small), 44});
+    victim.desc(n++, {victim.stage(big), big.size(), RVIF_TX_TSO, 0, 100});
+    victim.desc(n++, {RVIF_ADDR(7ull, 0), 64});
+
+    Stepped stepped{[&] { victim.transmit(n); }};
+    std::uint32_t steps = 0;
+    std::uint32_t inside = 0;
+    for (; stepped.alive() && !HasFailure(); ++steps) {
+        stepped.step();
+        const Bytes ping = frame(broadcast, mac(3), 90, steps);
+        for (Guest *g : {&receiver, &tapped})
+            g->post(other.source(), 2);
+        ASSERT_EQ(other.send(ping), 1);
+        // The receiver is also the tapped port's mirror, but gets a broadcast once.
+        ASSERT_EQ(receiver.receive_all(other.source()), Frames{ping}) << "after " << steps;
+        ASSERT_EQ(tapped.receive_all(other.source()), Frames{ping}) << "after " << steps;
+        if (steps % 64 == 0) {
+            Guest visitor{world, 4};
+            visitor.join();
+            receiver.post(visitor.source(), 1);
+            ASSERT_EQ(visitor.send(frame(mac(1), mac(6))), 1);
+            ASSERT_EQ(receiver.receive_all(visitor.source()).size(), 1u);
+            visitor.leave();
+            if (steps % 1024 == 0)
+                world->tick(); // not so often that addresses are forgotten
+            PortStats stats;
+            ASSERT_TRUE(world->port_stats(victim.id(), stats));
+            inside += victim.transmit(0) == -RVIF_E_BUSY ? 1 : 0;
+        }
+    }
+    EXPECT_GT(steps, 3000u) << "it was not stepped";
+    EXPECT_GT(inside, 20u) << "it was not inside the call";
+    RecordProperty("instructions", static_cast<int>(steps));
+    // And all that it sent is there: 3, the chain and the copies of broadcast, unknown unicast, and
+    // what port 1 got. The super frame was cut into six.
+    const auto at_receiver = receiver.receive_all(victim.source());
+    const auto at_tapped = tapped.receive_all(victim.source());
+    EXPECT_EQ(at_tapped.size(), 1u + 1 + 1 + 6);
+    EXPECT_EQ(at_receiver.size(), 4u + 1 + 1 + 1 + 6);
+}
+
+// ------------------------------------------------------- calls that are cut short
+
+// A crossing that is cut short at an instruction, then RVIF_OP_RECOVER and the rest of the burst from
+// the same vCPU: each frame arrives once.
+struct Cut : testing::Test {
+    static constexpr std::uint32_t cpu = 5;
+
+    Cut()
+    {
+        receiver.join();
+        second.join();
+        victim.join();
+        EXPECT_EQ(receiver.send(frame(broadcast, mac(1))), 1);
+        EXPECT_EQ(second.send(frame(broadcast, mac(2))), 1);
+    }
+    void load(const Frames &frames)
+    {
+        for (std::uint32_t i = 0; i < frames.size(); ++i)
+            victim.desc(i, {victim.stage(frames[i]), frames[i].size()});
+    }
+    std::int64_t call(std::uint64_t op, std::uint64_t a2, std::uint64_t a3 = 0,
+                      std::uint32_t from = cpu)
+    {
+        return world->call(victim.id(), op, 0, a2, a3, from);
+    }
+    // One call of n frames that is stopped after so many instructions; false: it was through.
+    bool cut(std::uint32_t n, std::uint64_t number, std::uint32_t after)
+    {
+        Stepped stepped{[&] { call(RVIF_OP_TX, n, number); }};
+        for (std::uint32_t i = 0; i < after && stepped.alive(); ++i)
+            stepped.step();
+        return stepped.alive();
+    }
+    void post()
+    {
+        receiver.post(victim.source(), 64);
+        second.post(victim.source(), 64);
+    }
+
+    World world;
+    Guest receiver{world, 0, {.buf_len = 128, .buffers = 100}};
+    Guest second{world, 1, {.buf_len = 128, .buffers = 100}};
+    Guest victim{world, 2};
+};
+
+TEST_F(Cut, BurstToOneReceiverArrivesOnceAndInOrder)
+{
+    // Some take two buffers, one is longer than a copy in place.
+    Frames frames;
+    for (std::uint32_t i = 0; i < 12; ++i)
+        frames.push_back(frame(mac(1), mac(3), i % 4 == 3 ? 200 : 60 + i, i));
+    std::uint64_t number = 0;
+    std::uint32_t resumed[13] = {};
+    const auto run = [&](std::uint32_t after) {
+        post();
+        load(frames);
+        const bool was_cut = cut(12, ++number, after);
+        const std::int64_t consumed = call(RVIF_OP_RECOVER, number);
+        ASSERT_GE(consumed, 0);
+        ASSERT_LE(consumed, 12);
+        ASSERT_EQ(call(RVIF_OP_RECOVER, number), consumed) << "any number of times";
+        ++resumed[consumed];
+        load(Frames(frames.begin() + consumed, frames.end()));
+        ASSERT_EQ(call(RVIF_OP_TX, 12 - static_cast<std::uint64_t>(consumed), ++number),
+                  12 - consumed);
+        ASSERT_EQ(receiver.receive_all(victim.source()), frames)
+            << "cut after " << after << ", consumed " << consumed;
+        if (!was_cut) {
+            ASSERT_EQ(consumed, 12);
+        }
+    };
+    // How many instructions are there?
+    post();
+    load(frames);
+    std::uint32_t whole = 0;
+    {
+        Stepped stepped{[&] { call(RVIF_OP_TX, 12, ++number); }};
+        for (; stepped.alive(); ++whole)
+            stepped.step();
+    }
+    ASSERT_EQ(receiver.receive_all(victim.source()), frames);
+    number = 100; // the child counted for itself
+    constexpr std::uint32_t points = 20;
+    for (std::uint32_t i = 0; i <= points && !HasFailure(); ++i)
+        run(whole / points * i);
+    // The end of the call, where it publishes, at each instruction.
+    for (std::uint32_t i = whole > 900 ? whole - 900 : 0; i < whole && !HasFailure(); i += 11)
+        run(i);
+    EXPECT_GT(resumed[0], 10u);
+    EXPECT_GT(resumed[12], 10u);
+    EXPECT_EQ(victim.drops(RVIF_DROP_INTERRUPTED), 0u);
+}
+
+TEST_F(Cut, BurstToSeveralReceiversNeverArrivesTwiceAndWhatIsLostIsCounted)
+{
+    Frames frames;
+    for (std::uint32_t i = 0; i < 12; ++i) {
+        const auto to = i % 4 == 0 ? mac(1) : i % 4 == 1 ? mac(2) : i % 4 == 2 ? broadcast : mac(9);
+        frames.push_back(frame(to, mac(3), 60 + i, i));
+    }
+    Frames at_first;
+    Frames at_second;
+    for (std::uint32_t i = 0; i < 12; ++i) {
+        if (i % 4 != 1)
+            at_first.push_back(frames[i]);
+        if (i % 4 != 0)
+            at_second.push_back(frames[i]);
+    }
+    std::uint64_t number = 0;
+    std::uint32_t whole = 0;
+    post();
+    load(frames);
+    {
+        Stepped stepped{[&] { call(RVIF_OP_TX, 12, ++number); }};
+        for (; stepped.alive(); ++whole)
+            stepped.step();
+    }
+    ASSERT_EQ(receiver.receive_all(victim.source()), at_first);
+    ASSERT_EQ(second.receive_all(victim.source()), at_second);
+    number = 100; // the child counted for itself
+    std::uint64_t lost_before = 0;
+    std::uint64_t lossy = 0;
+    const auto run = [&](std::uint32_t after) {
+        post();
+        load(frames);
+        cut(12, ++number, after);
+        const std::int64_t consumed = call(RVIF_OP_RECOVER, number);
+        ASSERT_GE(consumed, 0);
+        load(Frames(frames.begin() + consumed, frames.end()));
+        ASSERT_EQ(call(RVIF_OP_TX, 12 - static_cast<std::uint64_t>(consumed), ++number),
+                  12 - consumed);
+        const Frames first = receiver.receive_all(victim.source());
+        const Frames other = second.receive_all(victim.source());
+        const std::uint64_t lost = victim.drops(RVIF_DROP_INTERRUPTED) - lost_before;
+        lost_before += lost;
+        lossy += lost != 0 ? 1 : 0;
+        ASSERT_EQ(first.size() + other.size() + lost, at_first.size() + at_second.size())
+            << "cut after " << after << ", consumed " << consumed;
+        if (lost == 0) {
+            ASSERT_EQ(first, at_first) << after;
+            ASSERT_EQ(other, at_second) << after;
+        }
+    };
+    constexpr std::uint32_t points = 20;
+    for (std::uint32_t i = 0; i <= points && !HasFailure(); ++i)
+        run(whole / points * i);
+    for (std::uint32_t i = whole > 1500 ? whole - 1500 : 0; i < whole && !HasFailure(); i += 17)
+        run(i);
+    EXPECT_GT(lossy, 0u) << "it was never between two receivers";
+}
+
+TEST_F(Cut, OnlyTheSameCpuGoesOn)
+{
+    post();
+    load({frame(mac(1), mac(3))});
+    ASSERT_TRUE(cut(1, 1, 300));
+    EXPECT_EQ(call(RVIF_OP_TX, 1, 2, cpu + 1), -RVIF_E_BUSY);
+    EXPECT_EQ(call(RVIF_OP_RECOVER, 1, 0, cpu + 1), -RVIF_E_BUSY);
+    EXPECT_EQ(call(RVIF_OP_RECOVER, 1, 0, Switch::any_cpu), -RVIF_E_BUSY);
+    EXPECT_EQ(call(RVIF_OP_TX, 1, 2), 1) << "without asking how far it was, too";
+    EXPECT_EQ(receiver.receive_all(victim.source()).size(), 1u);
+    EXPECT_EQ(call(RVIF_OP_RECOVER, 77), 0) << "a call that never was";
+    EXPECT_EQ(world->call(victim.id(), RVIF_OP_RECOVER, 8, 0, 0, cpu), -RVIF_E_QUEUE);
+}
+
+TEST_F(Cut, ControlCallsAreDoneAgain)
+{
+    for (std::uint32_t after = 0; after < 4000; after += 197) {
+        {
+            Stepped stepped{[&] {
+                world->call(victim.id(), RVIF_OP_STOP, 0, 0, 0, cpu);
+                world->call(victim.id(), RVIF_OP_TX_SETUP, 0,
+                            RVIF_ADDR(0ull, Guest::tx_setup_at), 0, cpu);
+                world->call(victim.id(), RVIF_OP_RX_SETUP, 0,
+                            RVIF_ADDR(0ull, Guest::rx_setup_at), 0, cpu);
+                world->call(victim.id(), RVIF_OP_START, 0, 0, 0, cpu);
+            }};
+            for (std::uint32_t i = 0; i < after && stepped.alive(); ++i)
+                stepped.step();
+        }
+        ASSERT_EQ(world->call(victim.id(), RVIF_OP_STOP, 0, 0, 0, cpu), 0) << after;
+        victim.put(Guest::rx_setup_at, victim.rx_setup(0));
+        ASSERT_GE(world->call(victim.id(), RVIF_OP_TX_SETUP, 0, RVIF_ADDR(0ull, Guest::tx_setup_at),
+                              0, cpu),
+                  0);
+        ASSERT_EQ(world->call(victim.id(), RVIF_OP_RX_SETUP, 0, RVIF_ADDR(0ull, Guest::rx_setup_at),
+                              0, cpu),
+                  0);
+        ASSERT_EQ(world->call(victim.id(), RVIF_OP_START, 0, 0, 0, cpu), 0);
+    }
+}
+
+} // namespace
+} // namespace rvs::test
