@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-#define ELISA_ABI_VERSION 1
+#define ELISA_ABI_VERSION 2
 
 /* ------------------------------------------------------------------ 1. slot
  *
@@ -84,7 +84,7 @@ extern "C" {
  * the vCPUs of this attachment from 0. Neither can be chosen by the caller.
  */
 #define ELISA_ENTRY_OFF      0x100
-#define ELISA_LANDING_OFF    0x193
+#define ELISA_LANDING_OFF    0x19c
 
 /* Result in RDX of a crossing with a wrong token; the image did not run. */
 #define ELISA_RESULT_BAD_TOKEN ((int64_t)0x8000000000000001ull)
@@ -104,13 +104,14 @@ extern "C" {
 #define ELISA_MAGIC          0x53494c45u /* "ELIS" */
 
 #define ELISA_NAME_MAX       32 /* bytes with the NUL; 4 registers, little endian */
+#define ELISA_ADD_MAX        (64ull << 20) /* bytes in one EXPORT_ADD or REGION_ADD */
 
 enum elisa_call {
 	/* any VM; out: rbx ABI version, rsi ELISA_MAGIC, rdi role */
 	ELISA_CALL_VERSION       = 0,
 
 	/* ---- manager VM ---- */
-	/* rbx rsi rdi r8: name, r9: object size; out: rbx export */
+	/* rbx rsi rdi r8: name, r9: object size; out: rbx export, rsi its id */
 	ELISA_CALL_EXPORT_CREATE = 1,
 	/* rbx export, rsi offset in the object, rdi gpa, r8 length, r9 enum
 	 * elisa_map. All multiples of 4096. TEXT and RODATA are copied (sealed);
@@ -118,7 +119,8 @@ enum elisa_call {
 	ELISA_CALL_EXPORT_ADD    = 2,
 	/* rbx export, rsi offset of the image's entry in the object */
 	ELISA_CALL_EXPORT_PUBLISH = 3,
-	/* rbx export; attachments die (their calls return ELISA_E_DEAD) */
+	/* rbx export; attachments die (their calls return ELISA_E_DEAD), everything
+	 * that the export held is unpinned when it returns */
 	ELISA_CALL_EXPORT_DESTROY = 4,
 	/* rbx export; out: rbx enum elisa_event, rsi sequence number, rdi
 	 * attachment number, r8.. by kind. The event stays at the head of the
@@ -129,6 +131,14 @@ enum elisa_call {
 	ELISA_CALL_EVENT_REPLY   = 6,
 	/* rbx export, rsi attachment; out: rbx rsi rdi r8: label of its VM */
 	ELISA_CALL_EVENT_LABEL   = 7,
+	/* rbx rsi rdi r8: name of an export of this VM; out: rbx a new handle (the old
+	 * one is void), rsi object size, rdi its id, r8 whether it is published. For
+	 * the successor of a process that was killed: attachments and their calls go
+	 * on meanwhile, events that were not answered come again. */
+	ELISA_CALL_EXPORT_TAKE_OVER = 8,
+	/* rbx export, rsi a number (0 first); out: the next attachment: rbx number
+	 * (0: no more), rsi enum elisa_state, rdi instance, r8 arg */
+	ELISA_CALL_ATTACHMENT_NEXT = 9,
 
 	/* ---- guest VM ---- */
 	/* rbx rsi rdi r8: export name, r9 instance (any number; names this
@@ -138,7 +148,7 @@ enum elisa_call {
 	/* rbx handle; out: rbx enum elisa_state, rsi 0 or the refusal */
 	ELISA_CALL_ATTACH_STATUS = 17,
 	/* on each vCPU that will cross: rbx handle, rsi abort stack (an RSP);
-	 * out: rbx gate index, rsi token, rdi vCPU number, r8 sub index (for
+	 * again: the same results, after INIT a new context. out: rbx gate index, rsi token, rdi vCPU number, r8 sub index (for
 	 * tests and diagnosis). Records CS and SS for the landing. */
 	ELISA_CALL_ARM           = 18,
 	/* rbx handle, rsi length (multiple of 2 MiB); out: rbx region */
@@ -204,16 +214,21 @@ enum elisa_error {
 	ELISA_E_MEMORY      = 10, /* the range is not plain writable guest memory */
 	ELISA_E_OVERLAP     = 11, /* a memory slot reaches into the window, or a range is in use */
 	ELISA_E_PCID        = 12, /* CR4.PCIDE is set: run QEMU with -cpu ...,-pcid */
-	ELISA_E_MODE        = 13, /* not 64-bit long mode, LA57, nested, in a sub context */
+	ELISA_E_MODE        = 13, /* not 64-bit user code */
 	ELISA_E_HOST        = 14, /* the host CPU cannot do this */
 	ELISA_E_DEAD        = 15, /* export or attachment is gone */
+	ELISA_E_NESTED      = 16, /* VMX is on (CR4.VMXE): the VM runs or prepares VMs of its own */
+	ELISA_E_LA57        = 17, /* 5-level paging: run QEMU with -cpu ...,-la57 */
+	ELISA_E_FEATURE     = 18, /* PEBS or PT (-cpu ...,pmu=off,-intel-pt), or CET, UINTR, FRED are on */
+	ELISA_E_IDT         = 19, /* the interrupt descriptor table lies in the slot */
 	/* why a crossing was aborted */
 	ELISA_E_FAULT       = 32, /* exception or stray access in the sub context */
 	ELISA_E_BUDGET      = 33, /* ran too long */
 	ELISA_E_INTERCEPT   = 34, /* an instruction that exits (HLT, CPUID, ...) */
 	ELISA_E_GATE        = 35, /* fault in the gate context */
 	ELISA_E_REVOKED     = 36, /* the export was revoked meanwhile */
-	ELISA_E_RESET       = 37, /* INIT, reset, or registers set from outside */
+	ELISA_E_RESET       = 37, /* INIT, reset, or the vCPU may not cross any more */
+	ELISA_E_INTERRUPTED = 38, /* its vCPU's thread had to go to user space */
 };
 
 /* ------------------------------------------------------------ 3. /dev/elisa */
@@ -226,7 +241,8 @@ struct elisa_vm_add {
 	uint64_t id;                    /* out: random, names the VM from now on */
 };
 
-/* Everything the VM has is revoked. */
+/* Everything the VM has is revoked, its exports too. (A manager's VM that ends by
+ * itself leaves its exports to those who are attached.) */
 struct elisa_vm_remove {
 	uint64_t id;
 };
@@ -245,7 +261,24 @@ struct elisa_host_stats {
 	uint64_t aborts;       /* since the module was loaded */
 	uint64_t off_default_exits;
 	uint64_t return_traps;
+	uint64_t throttled;    /* calls and aborts that had to wait for their rate */
+	uint64_t abort_reasons[8]; /* by error, ELISA_E_FAULT and up */
 };
+
+/* What a VM may use; a field of all ones is left as it is. New VMs get elisa.ko's
+ * parameters (max_...). What is in use already stays. */
+struct elisa_vm_quota {
+	uint64_t id;
+	uint64_t pinned_pages; /* of its memory; also the sum of its regions */
+	uint64_t table_pages;  /* of the host's: EPTs, stacks, sealed copies */
+	uint32_t exports;
+	uint32_t attachments;
+	uint32_t calls_per_s;  /* a call that changes something counts as ELISA_COST_CHANGE */
+	uint32_t aborts_per_s; /* of each vCPU, from the next ARM on */
+};
+
+#define ELISA_COST_CHANGE 1000
+#define ELISA_REFUSALS 32
 
 /* One VM by index, 0 upwards until ENOENT. */
 struct elisa_vm_info {
@@ -255,25 +288,59 @@ struct elisa_vm_info {
 	uint64_t id;
 	int32_t  pid;          /* of the process that holds the VM */
 	uint32_t attachments;
+	uint32_t exports;
+	uint32_t reserved;
 	uint64_t pinned_pages;
+	uint64_t table_pages;
 	uint64_t crossings;
 	uint64_t aborts;
+	struct elisa_vm_quota quota;
+	uint64_t refusals[ELISA_REFUSALS]; /* its calls that failed, by ELISA_E* */
+};
+
+enum elisa_export_state {
+	ELISA_EXPORT_NEW    = 0, /* not published yet */
+	ELISA_EXPORT_LIVE   = 1,
+	ELISA_EXPORT_ORPHAN = 2, /* its manager's VM has ended */
+	ELISA_EXPORT_DEAD   = 3, /* destroyed or revoked; handles of it are left */
+};
+
+/* One export by index, 0 upwards until ENOENT. */
+struct elisa_export_info {
+	uint32_t index;
+	uint32_t state;                 /* enum elisa_export_state */
+	char     name[ELISA_NAME_MAX];
+	char     label[ELISA_NAME_MAX]; /* of its manager's VM */
+	uint64_t id;
+	uint64_t size;                  /* of the object, bytes */
+	uint32_t attachments;
+	uint32_t contexts;              /* armed vCPUs */
+	uint32_t regions;
+	uint32_t events;                /* that its manager has not answered */
+};
+
+/* The export ends as by EXPORT_DESTROY. */
+struct elisa_export_revoke {
+	uint64_t id;
 };
 
 #define ELISA_IOC_VM_ADD    _IOWR('E', 1, struct elisa_vm_add)
 #define ELISA_IOC_VM_REMOVE _IOW('E', 2, struct elisa_vm_remove)
 #define ELISA_IOC_STATS     _IOR('E', 3, struct elisa_host_stats)
 #define ELISA_IOC_VM_INFO   _IOWR('E', 4, struct elisa_vm_info)
+#define ELISA_IOC_VM_QUOTA  _IOW('E', 5, struct elisa_vm_quota)
+#define ELISA_IOC_EXPORT_INFO _IOWR('E', 6, struct elisa_export_info)
+#define ELISA_IOC_EXPORT_REVOKE _IOW('E', 7, struct elisa_export_revoke)
 
 #if defined(__cplusplus)
 static_assert(sizeof(struct elisa_vm_add) == 48, "elisa_vm_add");
-static_assert(sizeof(struct elisa_host_stats) == 72, "elisa_host_stats");
-static_assert(sizeof(struct elisa_vm_info) == 80, "elisa_vm_info");
+static_assert(sizeof(struct elisa_host_stats) == 144, "elisa_host_stats");
+static_assert(sizeof(struct elisa_vm_info) == 392, "elisa_vm_info");
 }
 #else
 _Static_assert(sizeof(struct elisa_vm_add) == 48, "elisa_vm_add");
-_Static_assert(sizeof(struct elisa_host_stats) == 72, "elisa_host_stats");
-_Static_assert(sizeof(struct elisa_vm_info) == 80, "elisa_vm_info");
+_Static_assert(sizeof(struct elisa_host_stats) == 144, "elisa_host_stats");
+_Static_assert(sizeof(struct elisa_vm_info) == 392, "elisa_vm_info");
 #endif
 
 #endif /* ELISA_ABI_H */

@@ -4,12 +4,20 @@
  * elisa.ko needs. No policy here.
  */
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/srcu.h>
 #include <linux/stringify.h>
 
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+
 #define ELISA_IN_KVM_INTEL
 #include "elisa_hooks.h"
+#include "../cpuid.h"
 #include "../x86.h"
+#if __has_include("../smm.h")
+#include "../smm.h"
+#endif
 #include "elisa_abi.h"
 
 /* By this, in /sys/module/kvm_intel/version, a patched module is known from the
@@ -20,8 +28,8 @@ DEFINE_STATIC_KEY_FALSE(elisa_key);
 const struct elisa_ops *elisa_ops;
 
 static DEFINE_MUTEX(elisa_register_lock);
-/* Covers the two calls that may come for VMs elisa.ko knows nothing of, and
- * so may be under way while it is unloaded. */
+/* Covers the calls that may be under way while elisa.ko is unloaded: two may come
+ * for VMs that it knows nothing of, and one may drop its last reference. */
 DEFINE_STATIC_SRCU(elisa_srcu);
 
 int elisa_kvm_register(const struct elisa_ops *ops)
@@ -44,6 +52,8 @@ void elisa_kvm_unregister(void)
 	mutex_lock(&elisa_register_lock);
 	static_branch_disable(&elisa_key);
 	synchronize_srcu(&elisa_srcu);
+	/* before_entry() may have let its vCPU go; interrupts are off in there. */
+	synchronize_rcu();
 	elisa_ops = NULL;
 	mutex_unlock(&elisa_register_lock);
 }
@@ -66,6 +76,14 @@ bool __elisa_doorbell(struct kvm_vcpu *vcpu, unsigned long qual)
 	return handled;
 }
 
+void __elisa_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
+{
+	int idx = srcu_read_lock(&elisa_srcu);
+
+	elisa_ops->vcpu_free(vcpu, ev);
+	srcu_read_unlock(&elisa_srcu, idx);
+}
+
 void __elisa_vm_destroy(struct kvm *kvm)
 {
 	int idx = srcu_read_lock(&elisa_srcu);
@@ -77,42 +95,100 @@ void __elisa_vm_destroy(struct kvm *kvm)
 
 void elisa_kvm_set(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
-	to_vmx(vcpu)->elisa = ev;
+	WRITE_ONCE(to_vmx(vcpu)->elisa, ev);
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_set);
 
 struct elisa_vcpu *elisa_kvm_get(struct kvm_vcpu *vcpu)
 {
-	return to_vmx(vcpu)->elisa;
+	return READ_ONCE(to_vmx(vcpu)->elisa);
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_get);
 
-bool elisa_kvm_capable(struct kvm_vcpu *vcpu)
+static bool host_is_capable(void)
 {
-	u64 ctls, funcs;
+	u64 ctls, funcs, need = SECONDARY_EXEC_ENABLE_VMFUNC | SECONDARY_EXEC_DESC;
 
 	if (!enable_ept || !enable_unrestricted_guest || !cpu_has_vmx_ept_execute_only())
 		return false;
-	if (rdmsrl_safe(MSR_IA32_VMX_PROCBASED_CTLS2, &ctls) ||
-	    !(ctls >> 32 & SECONDARY_EXEC_ENABLE_VMFUNC))
+	if (rdmsrl_safe(MSR_IA32_VMX_PROCBASED_CTLS2, &ctls) || (ctls >> 32 & need) != need)
 		return false;
 	return !rdmsrl_safe(MSR_IA32_VMX_VMFUNC, &funcs) && (funcs & VMX_VMFUNC_EPTP_SWITCHING);
 }
-EXPORT_SYMBOL_GPL(elisa_kvm_capable);
+
+/* PEBS and PT write records on their own, at addresses the guest chose, in whatever
+ * EPT context the CPU is. */
+static bool guest_can_trace(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->arch.perf_capabilities & PERF_CAP_PEBS_FORMAT) ||
+	       (vmx_pt_mode_is_host_guest() && guest_cpuid_has(vcpu, X86_FEATURE_INTEL_PT));
+}
+
+int elisa_kvm_may_arm(struct kvm_vcpu *vcpu)
+{
+	struct kvm_segment cs;
+
+	if (!host_is_capable())
+		return -ELISA_E_HOST;
+	vmx_get_segment(vcpu, &cs, VCPU_SREG_CS);
+	if (!(vcpu->arch.efer & EFER_LMA) || !cs.l || cs.dpl != 3)
+		return -ELISA_E_MODE;
+	if (is_guest_mode(vcpu) || to_vmx(vcpu)->nested.vmxon || (vcpu->arch.cr4 & X86_CR4_VMXE))
+		return -ELISA_E_NESTED;
+	if (vcpu->arch.cr4 & X86_CR4_LA57)
+		return -ELISA_E_LA57;
+	if (vcpu->arch.cr4 & X86_CR4_PCIDE)
+		return -ELISA_E_PCID;
+	if ((vcpu->arch.cr4 & ELISA_CR4_FORBIDDEN) || guest_can_trace(vcpu))
+		return -ELISA_E_FEATURE;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_may_arm);
+
+bool elisa_kvm_nested(struct kvm_vcpu *vcpu)
+{
+	return is_guest_mode(vcpu);
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_nested);
+
+bool elisa_kvm_long_mode(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->arch.efer & EFER_LMA) || is_smm(vcpu);
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_long_mode);
 
 void elisa_kvm_enable_vmfunc(struct kvm_vcpu *vcpu, u64 list_pa)
 {
 	vmcs_write64(EPTP_LIST_ADDRESS, list_pa);
 	vmcs_write64(VM_FUNCTION_CONTROL, VMX_VMFUNC_EPTP_SWITCHING);
-	secondary_exec_controls_setbit(to_vmx(vcpu), SECONDARY_EXEC_ENABLE_VMFUNC);
+	elisa_kvm_hold_controls(vcpu);
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_enable_vmfunc);
 
 void elisa_kvm_disable_vmfunc(struct kvm_vcpu *vcpu)
 {
 	vmcs_write64(VM_FUNCTION_CONTROL, 0);
+	/* As vmx_set_cr4() has it: on CPUs without UMIP it is how KVM emulates it. */
+	if (boot_cpu_has(X86_FEATURE_UMIP) || !(vcpu->arch.cr4 & X86_CR4_UMIP))
+		secondary_exec_controls_clearbit(to_vmx(vcpu), SECONDARY_EXEC_DESC);
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_disable_vmfunc);
+
+/* No VMWRITE when nothing has changed: KVM shadows the controls. */
+void elisa_kvm_hold_controls(struct kvm_vcpu *vcpu)
+{
+	secondary_exec_controls_setbit(to_vmx(vcpu),
+				       SECONDARY_EXEC_ENABLE_VMFUNC | SECONDARY_EXEC_DESC);
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_hold_controls);
+
+bool elisa_kvm_idt_touches(u64 base, u64 size)
+{
+	u64 idt = vmcs_readl(GUEST_IDTR_BASE);
+
+	return idt < base + size && idt + vmcs_read32(GUEST_IDTR_LIMIT) >= base;
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_idt_touches);
 
 u64 elisa_kvm_eptp(void)
 {
@@ -178,3 +254,66 @@ void elisa_kvm_read_exit(struct kvm_vcpu *vcpu, struct elisa_exit *exit)
 	exit->rip = vmcs_readl(GUEST_RIP);
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_read_exit);
+
+bool elisa_kvm_injecting(void)
+{
+	return vmcs_read32(VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK;
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_injecting);
+
+int elisa_kvm_take_interrupt(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->arch.interrupt.injected || vcpu->arch.interrupt.soft)
+		return -1;
+	kvm_clear_interrupt_queue(vcpu);
+	return vcpu->arch.interrupt.nr;
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_take_interrupt);
+
+void elisa_kvm_queue_interrupt(struct kvm_vcpu *vcpu, u8 vector)
+{
+	kvm_queue_interrupt(vcpu, vector, false);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_queue_interrupt);
+
+void elisa_kvm_set_if(struct kvm_vcpu *vcpu, bool on)
+{
+	unsigned long rflags = vmx_get_rflags(vcpu);
+
+	vmx_set_rflags(vcpu, on ? rflags | X86_EFLAGS_IF : rflags & ~X86_EFLAGS_IF);
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_set_if);
+
+static void scrub_live_vectors(void)
+{
+	if (boot_cpu_has(X86_FEATURE_AVX))
+		asm volatile("vzeroall" ::: "memory");
+	else
+		asm volatile(".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n\t"
+			     "pxor %%xmm\\n, %%xmm\\n\n\t"
+			     ".endr" ::: "memory");
+}
+
+static void scrub_saved_vectors(struct xregs_state *saved)
+{
+	memset(saved->i387.xmm_space, 0, sizeof(saved->i387.xmm_space));
+	/* What is not in xfeatures is loaded as zero. */
+	saved->header.xfeatures &= ~(u64)(XFEATURE_MASK_YMM | XFEATURE_MASK_ZMM_Hi256);
+}
+
+void elisa_kvm_scrub_vectors(struct kvm_vcpu *vcpu)
+{
+	struct fpstate *fps = vcpu->arch.guest_fpu.fpstate;
+	bool lock = !irqs_disabled();
+
+	if (lock)
+		fpregs_lock();
+	if (fps->in_use && !test_thread_flag(TIF_NEED_FPU_LOAD))
+		scrub_live_vectors();
+	else
+		scrub_saved_vectors(&fps->regs.xsave);
+	if (lock)
+		fpregs_unlock();
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_scrub_vectors);

@@ -17,6 +17,7 @@
 struct elisa_vcpu {
 	u64 default_eptp; /* what KVM wants in EPT_POINTER */
 	bool off_default; /* as of the last VM exit: in a gate or sub context */
+	bool stopped;     /* VMFUNC is #UD until it is armed again */
 };
 
 /**
@@ -33,6 +34,9 @@ struct elisa_vcpu {
  * @load_eptp:   KVM has a new root for the default context. True: must not go to
  *               EPT_POINTER now.
  * @reset:       INIT or reset: the vCPU's contexts end here.
+ * @from_user:   KVM_RUN begins; may sleep. User space may have set registers.
+ * @to_user:     KVM_RUN is about to return to user space, which may read and set
+ *               registers: the vCPU must be in its default context.
  * @vcpu_free:   last call for this vCPU; another thread.
  * @vm_destroy:  last call for this VM, before its vCPUs are freed on 6.1 and
  *               after on 6.12; another thread; no vCPU runs any more.
@@ -48,6 +52,8 @@ struct elisa_ops {
 	void (*defer_event)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 	bool (*load_eptp)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev, u64 eptp);
 	void (*reset)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+	void (*from_user)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+	void (*to_user)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 	void (*vcpu_free)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 	void (*vm_destroy)(struct kvm *kvm);
 };
@@ -75,10 +81,17 @@ void elisa_kvm_unregister(void);
 void elisa_kvm_set(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 struct elisa_vcpu *elisa_kvm_get(struct kvm_vcpu *vcpu);
 
-/* True when EPT, unrestricted guest and EPTP switching are there. */
-bool elisa_kvm_capable(struct kvm_vcpu *vcpu);
+/* 0, or the negative ELISA_E* that says why this vCPU cannot be armed (I8). */
+int elisa_kvm_may_arm(struct kvm_vcpu *vcpu);
+bool elisa_kvm_nested(struct kvm_vcpu *vcpu); /* an L2 runs */
+/* In long mode, or in SMM, from which it comes back. */
+bool elisa_kvm_long_mode(struct kvm_vcpu *vcpu);
 void elisa_kvm_enable_vmfunc(struct kvm_vcpu *vcpu, u64 list_pa);
 void elisa_kvm_disable_vmfunc(struct kvm_vcpu *vcpu);
+/* Before each entry: KVM recomputes the controls now and then. */
+void elisa_kvm_hold_controls(struct kvm_vcpu *vcpu);
+/* Does the guest's IDT touch [base, base + size)? Straight from the VMCS. */
+bool elisa_kvm_idt_touches(u64 base, u64 size);
 u64 elisa_kvm_eptp(void);
 void elisa_kvm_set_eptp(u64 eptp);
 u64 elisa_kvm_rip(void);
@@ -88,6 +101,14 @@ void elisa_kvm_read_landing(struct kvm_vcpu *vcpu, struct elisa_landing *at);
  * software interrupts, keeps external interrupts and NMIs. */
 void elisa_kvm_land(struct kvm_vcpu *vcpu, const struct elisa_landing *at);
 void elisa_kvm_read_exit(struct kvm_vcpu *vcpu, struct elisa_exit *exit);
+/* An event is set up to be injected at this entry. */
+bool elisa_kvm_injecting(void);
+/* An external interrupt whose delivery was cut short, taken from KVM's queue; -1: none. */
+int elisa_kvm_take_interrupt(struct kvm_vcpu *vcpu);
+void elisa_kvm_queue_interrupt(struct kvm_vcpu *vcpu, u8 vector);
+void elisa_kvm_set_if(struct kvm_vcpu *vcpu, bool on);
+/* Zeroes the vector registers, wherever KVM has them at the moment. */
+void elisa_kvm_scrub_vectors(struct kvm_vcpu *vcpu);
 
 /* ------------------------------------------------------------ the hook sites */
 
@@ -112,6 +133,7 @@ static __always_inline struct elisa_vcpu *elisa_off_default(struct kvm_vcpu *vcp
 }
 
 bool __elisa_doorbell(struct kvm_vcpu *vcpu, unsigned long exit_qualification);
+void __elisa_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 void __elisa_vm_destroy(struct kvm *kvm);
 
 static __always_inline bool elisa_doorbell(struct kvm_vcpu *vcpu, unsigned long qual)
@@ -164,11 +186,17 @@ static __always_inline bool elisa_load_eptp(struct kvm_vcpu *vcpu, u64 eptp)
 	return ev && elisa_ops->load_eptp(vcpu, ev, eptp);
 }
 
-/* PCID stays off and the paging depth stays what it was at arm time (I4, I8). */
+/* Not while armed (I4, I8): PCID, VMX, and what later CPUs add to the delivery of
+ * events: CET, UINTR, FRED. Older kernels have no names for those. */
+#define ELISA_CR4_FORBIDDEN (X86_CR4_PCIDE | X86_CR4_VMXE | BIT_ULL(23) | BIT_ULL(25) | BIT_ULL(32))
+
+/* They stay off, and the paging depth stays what it was at arm time. */
 static __always_inline bool elisa_forbids_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
-	return elisa_armed(vcpu) &&
-	       ((cr4 & X86_CR4_PCIDE) || ((cr4 ^ vcpu->arch.cr4) & X86_CR4_LA57));
+	struct elisa_vcpu *ev = elisa_armed(vcpu);
+
+	return ev && !ev->stopped &&
+	       ((cr4 & ELISA_CR4_FORBIDDEN) || ((cr4 ^ vcpu->arch.cr4) & X86_CR4_LA57));
 }
 
 static __always_inline void elisa_reset(struct kvm_vcpu *vcpu)
@@ -179,12 +207,34 @@ static __always_inline void elisa_reset(struct kvm_vcpu *vcpu)
 		elisa_ops->reset(vcpu, ev);
 }
 
+static __always_inline void elisa_from_user(struct kvm_vcpu *vcpu)
+{
+	struct elisa_vcpu *ev = elisa_armed(vcpu);
+
+	if (ev)
+		elisa_ops->from_user(vcpu, ev);
+}
+
+static __always_inline void elisa_to_user(struct kvm_vcpu *vcpu)
+{
+	struct elisa_vcpu *ev = elisa_armed(vcpu);
+
+	if (ev)
+		elisa_ops->to_user(vcpu, ev);
+}
+
+/* Armed vCPUs have descriptor-table exiting on, UMIP or not (I5). */
+static __always_inline bool elisa_wants_desc_exits(struct kvm_vcpu *vcpu)
+{
+	return elisa_armed(vcpu);
+}
+
 static __always_inline void elisa_vcpu_free(struct kvm_vcpu *vcpu)
 {
 	struct elisa_vcpu *ev = elisa_armed(vcpu);
 
 	if (ev)
-		elisa_ops->vcpu_free(vcpu, ev);
+		__elisa_vcpu_free(vcpu, ev);
 }
 
 static __always_inline void elisa_vm_destroy(struct kvm *kvm)

@@ -4,6 +4,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/random.h>
+#include <linux/rculist.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -14,13 +15,13 @@ struct elisa_vm *elisa_vm_of(struct kvm *kvm)
 {
 	struct elisa_vm *vm;
 
-	list_for_each_entry(vm, &elisa_vms, link)
+	list_for_each_entry_rcu(vm, &elisa_vms, link, lockdep_is_held(&elisa_lock))
 		if (vm->kvm == kvm)
 			return vm;
 	return NULL;
 }
 
-/* Takes everything from a VM: it was removed, or it ends. */
+/* A VM ends. Its attachments go; its exports stay for those who are attached. */
 void elisa_vm_end(struct elisa_vm *vm)
 {
 	struct elisa_attachment *att, *next_att;
@@ -30,11 +31,31 @@ void elisa_vm_end(struct elisa_vm *vm)
 		elisa_detach(att);
 	list_for_each_entry_safe(export, next, &vm->exports, vm_link)
 		elisa_export_orphan(export);
-	list_del(&vm->link);
+	list_del_rcu(&vm->link);
 	elisa_stats.vms--;
 	mmdrop(vm->mm);
-	kfree(vm);
+	kfree_rcu(vm, rcu);
 	module_put(THIS_MODULE);
+}
+
+/*
+ * A vCPU that was in long mode starts in another one: the VM was reset from outside.
+ * Its memory is about to be used anew, so nothing of it may stay mapped. (INIT, by which
+ * a guest starts a processor again, has stopped it before it comes here.)
+ */
+void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
+{
+	struct elisa_attachment *att, *next;
+	struct elisa_vm *vm;
+
+	if (elisa_kvm_long_mode(vcpu) || ev->stopped)
+		return;
+	mutex_lock(&elisa_lock);
+	vm = elisa_vm_of(vcpu->kvm);
+	if (vm)
+		list_for_each_entry_safe(att, next, &vm->attachments, vm_link)
+			elisa_detach(att);
+	mutex_unlock(&elisa_lock);
 }
 
 static bool valid_label(const char *label)
@@ -62,11 +83,13 @@ static int vm_create(struct kvm *kvm, struct elisa_vm_add *add)
 	mmgrab(vm->mm);
 	vm->id = get_random_u64();
 	vm->role = add->role;
+	vm->quota = elisa_default_quota;
+	vm->rate.limit = vm->quota.calls_per_s;
 	vm->pid = kvm->userspace_pid;
 	strscpy(vm->label, add->label, sizeof(vm->label));
 	INIT_LIST_HEAD(&vm->attachments);
 	INIT_LIST_HEAD(&vm->exports);
-	list_add_tail(&vm->link, &elisa_vms);
+	list_add_tail_rcu(&vm->link, &elisa_vms);
 	elisa_stats.vms++;
 	add->id = vm->id;
 	return 0;
@@ -94,18 +117,106 @@ static int vm_add(void __user *argp)
 	return err;
 }
 
+static struct elisa_vm *vm_by_id(u64 id)
+{
+	struct elisa_vm *vm;
+
+	list_for_each_entry(vm, &elisa_vms, link)
+		if (vm->id == id)
+			return vm;
+	return NULL;
+}
+
+/* Unlike a VM that ends by itself, it takes its exports with it. */
 static int vm_remove(void __user *argp)
 {
+	struct elisa_export *export, *next;
 	struct elisa_vm_remove remove;
 	struct elisa_vm *vm;
 
 	if (copy_from_user(&remove, argp, sizeof(remove)))
 		return -EFAULT;
-	list_for_each_entry(vm, &elisa_vms, link) {
-		if (vm->id == remove.id) {
-			elisa_vm_end(vm);
+	vm = vm_by_id(remove.id);
+	if (!vm)
+		return -ENOENT;
+	list_for_each_entry_safe(export, next, &vm->exports, vm_link)
+		elisa_export_end(export);
+	elisa_vm_end(vm);
+	return 0;
+}
+
+#define SET_QUOTA(to, from, field) do {			\
+	if ((from).field != (typeof((from).field))-1)	\
+		(to)->field = (from).field;		\
+} while (0)
+
+static int vm_quota(void __user *argp)
+{
+	struct elisa_vm_quota quota;
+	struct elisa_vm *vm;
+
+	if (copy_from_user(&quota, argp, sizeof(quota)))
+		return -EFAULT;
+	vm = vm_by_id(quota.id);
+	if (!vm)
+		return -ENOENT;
+	SET_QUOTA(&vm->quota, quota, pinned_pages);
+	SET_QUOTA(&vm->quota, quota, table_pages);
+	SET_QUOTA(&vm->quota, quota, exports);
+	SET_QUOTA(&vm->quota, quota, attachments);
+	SET_QUOTA(&vm->quota, quota, calls_per_s);
+	SET_QUOTA(&vm->quota, quota, aborts_per_s);
+	vm->rate.limit = vm->quota.calls_per_s;
+	return 0;
+}
+
+static int export_revoke(void __user *argp)
+{
+	struct elisa_export_revoke revoke;
+	struct elisa_export *export;
+
+	if (copy_from_user(&revoke, argp, sizeof(revoke)))
+		return -EFAULT;
+	list_for_each_entry(export, &elisa_exports, link) {
+		if (export->id == revoke.id && !export->dead) {
+			elisa_export_end(export);
 			return 0;
 		}
+	}
+	return -ENOENT;
+}
+
+static int export_info(void __user *argp)
+{
+	struct elisa_attachment *att;
+	struct elisa_export_info info;
+	struct elisa_export *export;
+	struct elisa_region *region;
+	struct elisa_context *ctx;
+	u32 i = 0;
+
+	if (copy_from_user(&info, argp, sizeof(info)))
+		return -EFAULT;
+	list_for_each_entry(export, &elisa_exports, link) {
+		if (i++ != info.index)
+			continue;
+		memset(&info, 0, sizeof(info));
+		info.index = i - 1;
+		info.state = export->dead ? ELISA_EXPORT_DEAD :
+			     !export->owner ? ELISA_EXPORT_ORPHAN :
+			     export->published ? ELISA_EXPORT_LIVE : ELISA_EXPORT_NEW;
+		memcpy(info.name, export->name, sizeof(info.name));
+		memcpy(info.label, export->owner_label, sizeof(info.label));
+		info.id = export->id;
+		info.size = export->size;
+		list_for_each_entry(att, &export->attachments, export_link)
+			info.attachments++;
+		list_for_each_entry(region, &export->regions, link)
+			info.regions++;
+		list_for_each_entry(ctx, &export->contexts, export_link)
+			info.contexts++;
+		info.events = export->event_count;
+		return copy_to_user(argp, &info, sizeof(info)) ? -EFAULT : 0;
 	}
 	return -ENOENT;
 }
@@ -140,8 +251,12 @@ static int host_stats(void __user *argp)
 	struct elisa_context *ctx;
 	struct elisa_vm *vm;
 	u64 crossings, aborts;
+	unsigned int i;
 
 	s.abi_version = ELISA_ABI_VERSION;
+	s.throttled = atomic64_read(&elisa_throttled);
+	for (i = 0; i < ARRAY_SIZE(s.abort_reasons); i++)
+		s.abort_reasons[i] = atomic64_read(&elisa_abort_reasons[i]);
 	list_for_each_entry(vm, &elisa_vms, link) {
 		count_live(vm, &crossings, &aborts);
 		s.crossings += crossings;
@@ -169,14 +284,20 @@ static int vm_info(void __user *argp)
 
 		if (i++ != info.index)
 			continue;
+		memset(&info, 0, sizeof(info));
+		info.index = i - 1;
 		info.role = vm->role;
 		memcpy(info.label, vm->label, sizeof(info.label));
 		info.id = vm->id;
 		info.pid = vm->pid;
-		info.attachments = 0;
 		list_for_each_entry(att, &vm->attachments, vm_link)
 			info.attachments++;
+		info.exports = vm->export_count;
 		info.pinned_pages = vm->pinned;
+		info.table_pages = vm->table_pages;
+		info.quota = vm->quota;
+		info.quota.id = vm->id;
+		memcpy(info.refusals, vm->refusals, sizeof(info.refusals));
 		count_live(vm, &info.crossings, &info.aborts);
 		return copy_to_user(argp, &info, sizeof(info)) ? -EFAULT : 0;
 	}
@@ -201,6 +322,15 @@ static long admin_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		break;
 	case ELISA_IOC_VM_INFO:
 		err = vm_info(argp);
+		break;
+	case ELISA_IOC_VM_QUOTA:
+		err = vm_quota(argp);
+		break;
+	case ELISA_IOC_EXPORT_INFO:
+		err = export_info(argp);
+		break;
+	case ELISA_IOC_EXPORT_REVOKE:
+		err = export_revoke(argp);
 		break;
 	}
 	mutex_unlock(&elisa_lock);

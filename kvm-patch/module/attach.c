@@ -15,6 +15,24 @@ struct elisa_attachment *elisa_attachment_of(struct elisa_vm *vm, u64 handle)
 	return NULL;
 }
 
+/* The next one after a number, for a manager that takes over. */
+int elisa_attachment_after(struct elisa_export *export, u64 number, u64 out[6])
+{
+	struct elisa_attachment *att;
+
+	memset(out, 0, 6 * sizeof(*out));
+	list_for_each_entry(att, &export->attachments, export_link) {
+		if (att->number <= number)
+			continue;
+		out[0] = att->number;
+		out[1] = att->state;
+		out[2] = att->instance;
+		out[3] = att->arg;
+		break;
+	}
+	return 0;
+}
+
 /* I4: no memory of the VM lies where regions appear. */
 static bool window_is_free(struct kvm *kvm)
 {
@@ -46,7 +64,8 @@ int elisa_attach(struct elisa_vm *vm, const char *name, u64 instance, u64 *handl
 			break;
 		}
 	}
-	if (vm->slots == (1u << ELISA_SLOTS) - 1)
+	if (vm->slots == (1u << ELISA_SLOTS) - 1 ||
+	    hweight32(vm->slots) >= vm->quota.attachments)
 		return -ELISA_E_QUOTA;
 
 	att = kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
@@ -66,7 +85,7 @@ int elisa_attach(struct elisa_vm *vm, const char *name, u64 instance, u64 *handl
 	att->slot = ffz(vm->slots);
 	vm->slots |= 1u << att->slot;
 	list_add(&att->vm_link, &vm->attachments);
-	list_add(&att->export_link, &export->attachments);
+	list_add_tail(&att->export_link, &export->attachments);
 	elisa_stats.attachments++;
 	*handle = att->handle;
 	return 0;

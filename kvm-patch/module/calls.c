@@ -54,13 +54,16 @@ static int manager_call(struct call *c)
 	switch (c->nr) {
 	case ELISA_CALL_EXPORT_CREATE:
 		err = get_name(c, name);
-		return err ?: elisa_export_create(c->vm, name, c->in[4], &c->out[0]);
+		return err ?: elisa_export_create(c->vm, name, c->in[4], &c->out[0], &c->out[1]);
 	case ELISA_CALL_EXPORT_ADD:
 		return elisa_export_add(c->vm, c->in[0], c->in[1], c->in[2], c->in[3], c->in[4]);
 	case ELISA_CALL_EXPORT_PUBLISH:
 		return elisa_export_publish(c->vm, c->in[0], c->in[1]);
 	case ELISA_CALL_EXPORT_DESTROY:
 		return elisa_export_destroy(c->vm, c->in[0]);
+	case ELISA_CALL_EXPORT_TAKE_OVER:
+		err = get_name(c, name);
+		return err ?: elisa_export_take_over(c->vm, name, c->out);
 	}
 
 	export = elisa_export_of(c->vm, c->in[0]);
@@ -73,6 +76,8 @@ static int manager_call(struct call *c)
 		return elisa_event_reply(export, c->in[1], c->in[2], c->in[3]);
 	case ELISA_CALL_EVENT_LABEL:
 		return label_of(export, c->in[1], c->out);
+	case ELISA_CALL_ATTACHMENT_NEXT:
+		return elisa_attachment_after(export, c->in[1], c->out);
 	}
 	return -ELISA_E_BADCALL;
 }
@@ -178,10 +183,13 @@ static int guest_call(struct call *c)
 		region = elisa_region_of(att->export, att->number, c->in[1]);
 		if (!region || region->owner != att)
 			return -ELISA_E_NOENT;
-		err = elisa_event_add(att->export, ELISA_EVENT_REGION_DEL, att->number,
-				      c->in[1], 0, 0);
-		if (err)
-			return err;
+		/* Without a manager it stays scratch, which no image can mind. */
+		if (att->export->owner) {
+			err = elisa_event_add(att->export, ELISA_EVENT_REGION_DEL, att->number,
+					      c->in[1], 0, 0);
+			if (err)
+				return err;
+		}
 		elisa_region_unmap(att->export, att, c->in[1]);
 		return 0;
 	}
@@ -198,17 +206,54 @@ static int dispatch(struct call *c)
 		c->out[2] = role;
 		return 0;
 	}
-	if (c->nr >= ELISA_CALL_EXPORT_CREATE && c->nr <= ELISA_CALL_EVENT_LABEL)
+	if (c->nr >= ELISA_CALL_EXPORT_CREATE && c->nr <= ELISA_CALL_ATTACHMENT_NEXT)
 		return role == ELISA_ROLE_MANAGER ? manager_call(c) : -ELISA_E_ROLE;
 	if (c->nr >= ELISA_CALL_ATTACH && c->nr <= ELISA_CALL_ABORT_INFO)
 		return role == ELISA_ROLE_GUEST ? guest_call(c) : -ELISA_E_ROLE;
 	return -ELISA_E_BADCALL;
 }
 
+/* What a call costs others: those that change something hold the lock for longer, and
+ * most flush every CPU's translations. Refused at first sight it is no more than a question. */
+static u32 cost_of(u64 nr, int err)
+{
+	switch (err) {
+	case -ELISA_E_BADCALL:
+	case -ELISA_E_ROLE:
+	case -ELISA_E_INVAL:
+	case -ELISA_E_NOENT:
+		return 1;
+	}
+	switch (nr) {
+	case ELISA_CALL_VERSION:
+	case ELISA_CALL_EVENT_POLL:
+	case ELISA_CALL_EVENT_LABEL:
+	case ELISA_CALL_ATTACHMENT_NEXT:
+	case ELISA_CALL_ATTACH_STATUS:
+	case ELISA_CALL_REGION_STATUS:
+	case ELISA_CALL_STATS:
+	case ELISA_CALL_ABORT_INFO:
+		return 1;
+	default:
+		return ELISA_COST_CHANGE;
+	}
+}
+
+static bool is_registered(struct kvm *kvm)
+{
+	bool yes;
+
+	rcu_read_lock();
+	yes = elisa_vm_of(kvm);
+	rcu_read_unlock();
+	return yes;
+}
+
 bool elisa_doorbell(struct kvm_vcpu *vcpu)
 {
 	unsigned long *regs = vcpu->arch.regs;
 	struct call c = { .vcpu = vcpu, .nr = (u32)regs[VCPU_REGS_RCX] };
+	unsigned long wait = 0;
 	int i, err;
 
 	if ((u32)regs[VCPU_REGS_RAX] != ELISA_MAGIC)
@@ -216,14 +261,25 @@ bool elisa_doorbell(struct kvm_vcpu *vcpu)
 	for (i = 0; i < 6; i++)
 		c.in[i] = c.out[i] = regs[arg_regs[i]];
 
-	mutex_lock(&elisa_lock);
-	c.vm = elisa_vm_of(vcpu->kvm);
-	err = dispatch(&c);
-	mutex_unlock(&elisa_lock);
+	/* A stranger must not be able to keep others waiting for the lock. */
+	if (!is_registered(vcpu->kvm)) {
+		err = dispatch(&c);
+	} else {
+		mutex_lock(&elisa_lock);
+		c.vm = elisa_vm_of(vcpu->kvm);
+		err = dispatch(&c);
+		if (c.vm) {
+			if (err < 0 && -err < ELISA_REFUSALS)
+				c.vm->refusals[-err]++;
+			wait = elisa_rate_wait(&c.vm->rate, cost_of(c.nr, err));
+		}
+		mutex_unlock(&elisa_lock);
+	}
 
 	regs[VCPU_REGS_RAX] = (s64)err;
 	if (!err)
 		for (i = 0; i < 6; i++)
 			regs[arg_regs[i]] = c.out[i];
+	elisa_wait(wait);
 	return true;
 }

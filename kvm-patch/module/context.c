@@ -32,6 +32,8 @@ static void patch_list_entry(u8 *copy, const u8 *insn, u32 index)
 	memcpy(disp, &d, sizeof(d));
 }
 
+static struct workqueue_struct *release_queue;
+
 static u8 *gate_page(struct elisa_context *ctx, u32 slot, u64 default_eptp)
 {
 	u8 *page = elisa_page_alloc(&ctx->pages);
@@ -40,6 +42,7 @@ static u8 *gate_page(struct elisa_context *ctx, u32 slot, u64 default_eptp)
 		return NULL;
 	memcpy(page, elisa_gate_page, PAGE_SIZE);
 	patch_list_entry(page, elisa_gate_open, LIST_SUB(slot));
+	patch_list_entry(page, elisa_gate_check, LIST_SUB(slot));
 	patch_list_entry(page, elisa_gate_close, LIST_SUB(slot));
 	patch(page, elisa_gate_page, elisa_gate_sub_index + 1, LIST_SUB(slot), 4);
 	ctx->reopen = page + (elisa_gate_reopen - elisa_gate_page) + 6;
@@ -119,6 +122,42 @@ static int build_sub(struct elisa_context *ctx, struct kvm_vcpu *vcpu, u32 vcpu_
 	return err;
 }
 
+static void armed_free(struct elisa_armed_vcpu *av)
+{
+	free_page((unsigned long)av->list);
+	elisa_stats.table_pages--;
+	kfree(av);
+	module_put(THIS_MODULE);
+}
+
+static void release_work(struct work_struct *work)
+{
+	struct elisa_armed_vcpu *av = container_of(work, struct elisa_armed_vcpu, release);
+
+	/* Whoever found it by its vCPU holds the lock. */
+	mutex_lock(&elisa_lock);
+	armed_free(av);
+	mutex_unlock(&elisa_lock);
+}
+
+/* In the vCPU's thread, interrupts off. */
+void elisa_vcpu_release_later(struct elisa_armed_vcpu *av)
+{
+	elisa_kvm_set(av->vcpu, NULL);
+	queue_work(release_queue, &av->release);
+}
+
+int elisa_context_init(void)
+{
+	release_queue = alloc_workqueue("elisa", WQ_UNBOUND, 0);
+	return release_queue ? 0 : -ENOMEM;
+}
+
+void elisa_context_exit(void)
+{
+	destroy_workqueue(release_queue);
+}
+
 static int armed_create(struct kvm_vcpu *vcpu, struct elisa_armed_vcpu **out)
 {
 	struct elisa_armed_vcpu *av = kzalloc(sizeof(*av), GFP_KERNEL_ACCOUNT);
@@ -131,83 +170,56 @@ static int armed_create(struct kvm_vcpu *vcpu, struct elisa_armed_vcpu **out)
 		return -ELISA_E_NOMEM;
 	}
 	elisa_stats.table_pages++;
-	/* Until elisa_vcpu_release(): VM_REMOVE does not wait for idle vCPUs. */
+	/* Until armed_free(): VM_REMOVE does not wait for idle vCPUs. */
 	__module_get(THIS_MODULE);
+	INIT_WORK(&av->release, release_work);
+	raw_spin_lock_init(&av->lock);
 	av->vcpu = vcpu;
+	av->kept_vector = -1;
 	av->hook.default_eptp = elisa_kvm_eptp();
 	av->list[LIST_DEFAULT] = av->hook.default_eptp;
 	elisa_kvm_set(vcpu, &av->hook);
-	elisa_kvm_enable_vmfunc(vcpu, __pa(av->list));
 	*out = av;
 	return 0;
 }
 
-/* In the vCPU's thread, or when it never runs again. May be called with
- * interrupts off. */
-void elisa_vcpu_release(struct elisa_armed_vcpu *av)
+/* Without any context it is let go at its next entry. */
+static void check_unused(struct elisa_armed_vcpu *av)
 {
-	elisa_kvm_set(av->vcpu, NULL);
-	free_page((unsigned long)av->list);
-	elisa_stats.table_pages--;
-	kfree(av);
-	module_put(THIS_MODULE);
+	unsigned int i;
+
+	for (i = 0; i < ELISA_SLOTS; i++)
+		if (av->context[i].attachment)
+			return;
+	WRITE_ONCE(av->unused, true);
 }
 
-static int may_arm(struct kvm_vcpu *vcpu, const struct elisa_landing *at)
+static int may_arm(struct kvm_vcpu *vcpu)
 {
-	if (!elisa_kvm_capable(vcpu))
-		return -ELISA_E_HOST;
-	if (!(vcpu->arch.efer & EFER_LMA) || !at->cs.l || at->cs.dpl != 3 ||
-	    (vcpu->arch.hflags & HF_GUEST_MASK) || (vcpu->arch.cr4 & X86_CR4_LA57))
-		return -ELISA_E_MODE;
-	if (vcpu->arch.cr4 & X86_CR4_PCIDE)
-		return -ELISA_E_PCID;
-	return 0;
+	int err = elisa_kvm_may_arm(vcpu);
+
+	if (!err && elisa_kvm_idt_touches(ELISA_SLOT_BASE, ELISA_PML4_SIZE))
+		err = -ELISA_E_IDT;
+	return err;
 }
 
-/* In the vCPU's thread. */
-int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp, u64 *vcpu_nr)
+static int build(struct elisa_context *ctx, struct elisa_armed_vcpu *av,
+		 struct elisa_attachment *att)
 {
-	struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
-	struct elisa_armed_vcpu *av = ev ? to_armed(ev) : NULL;
-	struct elisa_landing at = { .rip = ELISA_GATE_VA + ELISA_LANDING_OFF };
-	struct elisa_context *ctx;
 	int err;
 
-	if (att->state != ELISA_STATE_READY)
-		return -ELISA_E_STATE;
-	elisa_kvm_read_landing(vcpu, &at);
-	err = may_arm(vcpu, &at);
-	if (err)
-		return err;
-	if (!av) {
-		err = armed_create(vcpu, &av);
-		if (err)
-			return err;
-	}
-	/* Only what a 64-bit user process has: no TF, DF, NT, RF, AC. */
-	at.rflags = (at.rflags & X86_EFLAGS_IOPL) | X86_EFLAGS_IF | X86_EFLAGS_FIXED;
-	av->landing = at;
-	av->unused = false;
-
-	ctx = &av->context[att->slot];
-	if (ctx->attachment == att)
-		return -ELISA_E_EXIST;
-	if (ctx->attachment)
-		return -ELISA_E_STATE;
-
 	ctx->attachment = att;
-	ctx->dead = false;
-	ctx->abort_rsp = abort_rsp;
+	ctx->dead = ctx->closed = false;
+	ctx->vcpu_nr = att->vcpus;
 	ctx->aborts = ctx->off_default_exits = ctx->return_traps = 0;
-	elisa_pages_init(&ctx->pages);
-	*vcpu_nr = att->vcpus;
+	elisa_pages_init(&ctx->pages, att->vm);
 	err = build_gate(ctx, av);
 	if (!err)
-		err = build_sub(ctx, vcpu, att->vcpus);
+		err = build_sub(ctx, av->vcpu, ctx->vcpu_nr);
 	if (err) {
-		elisa_pages_free(&ctx->pages);
 		ctx->attachment = NULL;
+		ctx->gate_eptp = ctx->sub_eptp = 0;
+		elisa_pages_free(&ctx->pages);
 		return err;
 	}
 	att->vcpus++;
@@ -218,17 +230,65 @@ int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp
 	return 0;
 }
 
+/* In the vCPU's thread, so it is in its default context. Arming again is fine: the
+ * landing is recorded anew. */
+int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp, u64 *vcpu_nr)
+{
+	struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
+	struct elisa_armed_vcpu *av = ev ? to_armed(ev) : NULL;
+	struct elisa_landing at = { .rip = ELISA_GATE_VA + ELISA_LANDING_OFF };
+	struct elisa_context *ctx;
+	int err;
+
+	if (att->state != ELISA_STATE_READY)
+		return -ELISA_E_STATE;
+	err = may_arm(vcpu);
+	if (err)
+		return err;
+	if (!av) {
+		err = armed_create(vcpu, &av);
+		if (err)
+			return err;
+	}
+	ctx = &av->context[att->slot];
+	if (ctx->attachment && ctx->attachment != att)
+		return -ELISA_E_STATE;
+	if (ctx->attachment && ctx->closed) {
+		elisa_invept_all();
+		elisa_context_end(av, att->slot);
+	}
+	if (!ctx->attachment) {
+		err = build(ctx, av, att);
+		if (err) {
+			check_unused(av);
+			return err;
+		}
+	}
+
+	elisa_kvm_read_landing(vcpu, &at);
+	/* Only what a 64-bit user process has: no TF, DF, NT, RF, AC. */
+	at.rflags = (at.rflags & X86_EFLAGS_IOPL) | X86_EFLAGS_IF | X86_EFLAGS_FIXED;
+	av->landing = at;
+	ctx->abort_rsp = abort_rsp;
+	av->abort_rate.limit = att->vm->quota.aborts_per_s;
+	av->xcr0 = vcpu->arch.xcr0;
+	av->hook.stopped = false;
+	av->unused = false;
+	elisa_kvm_enable_vmfunc(vcpu, __pa(av->list));
+	*vcpu_nr = ctx->vcpu_nr;
+	return 0;
+}
+
 /*
- * Frees a context that no vCPU can be in any more. The list entries go first:
- * the gate's only stores are low bytes, and nobody is in the gate.
+ * Frees a context that no vCPU can be in any more. The list entries go first: the
+ * gate's only stores are low bytes, and nobody is in the gate.
  */
 void elisa_context_end(struct elisa_armed_vcpu *av, unsigned int slot)
 {
 	struct elisa_context *ctx = &av->context[slot];
 	struct elisa_attachment *att = ctx->attachment;
-	unsigned int i;
+	unsigned long flags;
 
-	WRITE_ONCE(av->list[LIST_SUB(slot)], 0);
 	att->crossings += READ_ONCE(ctx->counters[0]);
 	att->aborts += ctx->aborts;
 	att->off_default_exits += ctx->off_default_exits;
@@ -238,31 +298,37 @@ void elisa_context_end(struct elisa_armed_vcpu *av, unsigned int slot)
 	elisa_stats.return_traps += ctx->return_traps;
 	list_del(&ctx->export_link);
 	elisa_stats.contexts--;
-	elisa_pages_free(&ctx->pages);
+
+	raw_spin_lock_irqsave(&av->lock, flags);
+	WRITE_ONCE(ctx->dead, true);
+	WRITE_ONCE(av->list[LIST_SUB(slot)], 0);
+	WRITE_ONCE(av->list[LIST_GATE(slot)], 0);
 	ctx->attachment = NULL;
 	ctx->sub_eptp = ctx->gate_eptp = 0;
+	raw_spin_unlock_irqrestore(&av->lock, flags);
 
-	for (i = 0; i < ELISA_SLOTS; i++)
-		if (av->context[i].attachment)
-			return;
-	WRITE_ONCE(av->unused, true);
+	elisa_pages_free(&ctx->pages);
+	check_unused(av);
 }
 
 void elisa_contexts_kill(struct elisa_attachment *att)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
+	unsigned long i, flags;
 	bool any = false;
 
 	/* Nobody new gets in ... */
 	kvm_for_each_vcpu(i, vcpu, att->vm->kvm) {
 		struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
-		struct elisa_context *ctx = ev ? &to_armed(ev)->context[att->slot] : NULL;
+		struct elisa_armed_vcpu *av = ev ? to_armed(ev) : NULL;
+		struct elisa_context *ctx = av ? &av->context[att->slot] : NULL;
 
 		if (!ctx || ctx->attachment != att)
 			continue;
-		WRITE_ONCE(to_armed(ev)->list[LIST_GATE(att->slot)], 0);
+		raw_spin_lock_irqsave(&av->lock, flags);
+		WRITE_ONCE(av->list[LIST_GATE(att->slot)], 0);
 		WRITE_ONCE(ctx->dead, true);
+		raw_spin_unlock_irqrestore(&av->lock, flags);
 		any = true;
 	}
 	if (!any)
@@ -278,7 +344,6 @@ void elisa_contexts_kill(struct elisa_attachment *att)
 			kvm_vcpu_kick(vcpu);
 		}
 	}
-	att->vcpus = 0;
 }
 
 /* From kvm-intel: this vCPU ends, before or after its VM did. */
@@ -290,10 +355,9 @@ void elisa_context_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	mutex_lock(&elisa_lock);
 	elisa_invept_all();
 	for (slot = 0; slot < ELISA_SLOTS; slot++)
-		if (av->context[slot].attachment) {
-			WRITE_ONCE(av->list[LIST_GATE(slot)], 0);
+		if (av->context[slot].attachment)
 			elisa_context_end(av, slot);
-		}
-	elisa_vcpu_release(av);
+	elisa_kvm_set(vcpu, NULL);
+	armed_free(av);
 	mutex_unlock(&elisa_lock);
 }

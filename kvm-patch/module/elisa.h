@@ -10,9 +10,10 @@
  *
  * Locking: elisa_lock covers all of it but what the exit path touches. The exit
  * path (exit.c) runs in the vCPU's own thread and uses only that vCPU's struct
- * vcpu and its contexts; another thread that takes a context away sets
+ * elisa_armed_vcpu and its contexts; another thread that takes a context away sets
  * context.dead, sends every CPU an IPI (INVEPT), and may then free its pages:
- * before_entry() has seen the flag, or will see it before the guest runs.
+ * before_entry() has seen the flag, or will see it before the guest runs. What both
+ * touch in the host - the list entries, and a context's pages - is under armed.lock.
  */
 #ifndef ELISA_H
 #define ELISA_H
@@ -20,17 +21,23 @@
 #include <linux/kvm_host.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/workqueue.h>
 
 #include "elisa_abi.h"
 #include "elisa_hooks.h"
 
 #define ELISA_SLOTS         4  /* attachments of one VM */
-#define ELISA_MAX_EXPORTS   8  /* of one VM */
 #define ELISA_MAX_REGIONS   16 /* of one attachment */
 #define ELISA_MAX_EVENTS    256 /* unanswered, of one export; a DETACH always fits */
 #define ELISA_CHUNK         (2ull << 20)
 #define ELISA_CHUNK_PAGES   512
 #define ELISA_SLOT_GIGS     256
+
+/* What may happen so often a second; more of it makes the vCPU wait. */
+struct elisa_rate {
+	unsigned long since; /* jiffies */
+	u32 count, limit;
+};
 
 struct elisa_vm {
 	struct list_head link;
@@ -40,13 +47,19 @@ struct elisa_vm {
 	u32 role;
 	pid_t pid;
 	char label[ELISA_NAME_MAX];
+	struct rcu_head rcu;
 	struct list_head attachments;
 	struct list_head exports;
+	struct elisa_vm_quota quota;
 	u32 export_count;
 	u32 slots;             /* bitmap of taken slots */
 	u64 pinned;            /* pages */
+	u64 reserved;          /* pages of its regions, pinned or not yet */
+	u64 table_pages;
 	u64 aborts;            /* of contexts that are gone */
 	u64 crossings;
+	struct elisa_rate rate;
+	u64 refusals[ELISA_REFUSALS]; /* calls, by error */
 };
 
 /* Guest pages held by the module, charged to the mm they were pinned through. */
@@ -60,12 +73,15 @@ struct elisa_pins {
 /* Pages of the module's own: tables, stacks, sealed copies. */
 struct elisa_pages {
 	struct list_head list; /* by page->lru */
+	struct elisa_vm *vm;   /* whose quota they count on, or NULL */
 };
 
 struct elisa_export {
 	struct list_head link; /* all exports */
 	struct list_head vm_link;
-	struct elisa_vm *owner;         /* NULL once its VM is gone */
+	struct elisa_vm *owner;         /* NULL once its VM is gone, or it was ended */
+	char owner_label[ELISA_NAME_MAX];
+	u64 id;                         /* stays what it is; the handle changes hands */
 	char name[ELISA_NAME_MAX];
 	u64 handle;
 	u64 size;
@@ -90,7 +106,7 @@ struct elisa_export {
 
 struct elisa_attachment {
 	struct list_head vm_link;
-	struct list_head export_link;
+	struct list_head export_link;   /* by number, ascending */
 	struct elisa_vm *vm;
 	struct elisa_export *export;
 	u64 handle;
@@ -125,6 +141,8 @@ struct elisa_context {
 	struct elisa_attachment *attachment; /* NULL: free */
 	struct list_head export_link;
 	bool dead;
+	bool closed;           /* its vCPU was stopped: ARM builds it anew */
+	u32 vcpu_nr;
 	u64 gate_eptp, sub_eptp;
 	u64 abort_rsp;
 	u64 *sub_pdpt;         /* EPT, [window] */
@@ -137,17 +155,25 @@ struct elisa_context {
 struct elisa_armed_vcpu {
 	struct elisa_vcpu hook;
 	struct kvm_vcpu *vcpu;
+	struct work_struct release;
+	raw_spinlock_t lock;
 	u64 *list;                      /* the EPTP list */
 	struct elisa_context context[ELISA_SLOTS];
 	struct elisa_context *current_context; /* while off default */
 	bool in_gate;
 	bool trap;                      /* list[gate] of current_context is closed */
 	bool unused;                    /* no contexts left: release at next entry */
+	bool signal_held;               /* a signal that waits for it, too */
+	int kept_vector;                /* an interrupt that waits for the default context, or -1 */
+	u64 xcr0;                       /* when it was armed */
+	struct elisa_rate abort_rate;
 	struct elisa_landing landing;
 	struct elisa_exit last_abort;
 	/* the budget: CPU time and crossing count when off-default was first seen */
 	u64 budget_since, budget_crossings;
 };
+
+#define ELISA_PML4_SIZE (1ull << 39) /* of guest-virtual space, by one PML4 entry */
 
 #define LIST_DEFAULT          0
 #define LIST_GATE(slot)       (1 + 2 * (slot))
@@ -158,19 +184,24 @@ extern struct list_head elisa_vms, elisa_exports;
 extern struct elisa_host_stats elisa_stats; /* counts kept as things change */
 extern u64 elisa_window_gpa;
 extern unsigned int elisa_budget_us;
-extern unsigned long elisa_max_pinned_pages;
+extern atomic64_t elisa_abort_reasons[8]; /* by ELISA_E_FAULT and up */
+extern atomic64_t elisa_throttled;
+extern struct elisa_vm_quota elisa_default_quota;
 
 /* admin.c */
 int elisa_admin_init(void);
 void elisa_admin_exit(void);
+/* Under elisa_lock, or RCU and then only to know whether there is one. */
 struct elisa_vm *elisa_vm_of(struct kvm *kvm);
 void elisa_vm_end(struct elisa_vm *vm);
+void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 
 /* calls.c */
 bool elisa_doorbell(struct kvm_vcpu *vcpu);
 
 /* pages.c */
-void elisa_pages_init(struct elisa_pages *pages);
+void elisa_pages_init(struct elisa_pages *pages, struct elisa_vm *vm);
+void elisa_pages_disown(struct elisa_pages *pages);
 void *elisa_page_alloc(struct elisa_pages *pages);
 void elisa_pages_free(struct elisa_pages *pages);
 
@@ -185,7 +216,9 @@ void elisa_unpin(struct elisa_pins *pins, struct elisa_vm *vm);
 #define EPT_X   4ull
 #define EPT_RWX 7ull
 #define EPT_RW  (EPT_R | EPT_W)
-#define EPT_WB  (6ull << 3)
+/* Write-back, and bit 6: whatever the guest's PAT says (SDM 29.3.7.2). It could make its
+ * own accesses uncacheable while others' go through the cache. */
+#define EPT_WB  ((6ull << 3) | (1ull << 6))
 #define EPT_PS  (1ull << 7)
 int elisa_ept_init(void);
 void elisa_ept_exit(void);
@@ -202,13 +235,15 @@ void elisa_guest_pt_exit(void);
 extern u64 *elisa_gate_root, *elisa_gate_pdpt, *elisa_sub_root, *elisa_sub_pdpt;
 
 /* export.c */
-int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *handle);
+int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *handle, u64 *id);
+int elisa_export_take_over(struct elisa_vm *vm, const char *name, u64 out[6]);
 int elisa_export_add(struct elisa_vm *vm, u64 handle, u64 offset, u64 gpa, u64 len, u64 kind);
 int elisa_export_publish(struct elisa_vm *vm, u64 handle, u64 entry);
 int elisa_export_destroy(struct elisa_vm *vm, u64 handle);
 struct elisa_export *elisa_export_of(struct elisa_vm *vm, u64 handle);
 struct elisa_export *elisa_export_named(const char *name);
 void elisa_export_orphan(struct elisa_export *export);
+void elisa_export_end(struct elisa_export *export);
 void elisa_export_put_if_unused(struct elisa_export *export);
 u64 *elisa_export_pde(struct elisa_export *export, u64 x);
 
@@ -223,6 +258,7 @@ void elisa_events_free(struct elisa_export *export);
 int elisa_attach(struct elisa_vm *vm, const char *name, u64 instance, u64 *handle);
 struct elisa_attachment *elisa_attachment_of(struct elisa_vm *vm, u64 handle);
 void elisa_detach(struct elisa_attachment *att);
+int elisa_attachment_after(struct elisa_export *export, u64 number, u64 out[6]);
 void elisa_attachment_kill(struct elisa_attachment *att);
 
 /* region.c */
@@ -237,7 +273,9 @@ void elisa_region_release(struct elisa_export *export, u32 attachment, u64 numbe
 /* context.c */
 int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp, u64 *vcpu_nr);
 void elisa_contexts_kill(struct elisa_attachment *att);
-void elisa_vcpu_release(struct elisa_armed_vcpu *av);
+int elisa_context_init(void);
+void elisa_context_exit(void);
+void elisa_vcpu_release_later(struct elisa_armed_vcpu *av);
 void elisa_context_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 void elisa_context_end(struct elisa_armed_vcpu *av, unsigned int slot);
 
@@ -248,6 +286,11 @@ bool elisa_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 void elisa_defer_event(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 bool elisa_load_eptp(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev, u64 eptp);
 void elisa_reset(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+void elisa_to_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+
+/* rate.c */
+unsigned long elisa_rate_wait(struct elisa_rate *rate, u32 cost);
+void elisa_wait(unsigned long wait);
 
 static inline struct elisa_armed_vcpu *to_armed(struct elisa_vcpu *ev)
 {

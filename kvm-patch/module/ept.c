@@ -61,7 +61,7 @@ static int fill(enum elisa_ept_kind kind, const void *root)
 
 int elisa_ept_init(void)
 {
-	elisa_pages_init(&fill_pages);
+	elisa_pages_init(&fill_pages, NULL);
 	if (fill(ELISA_EPT_GATE, elisa_gate_root) || fill(ELISA_EPT_SUB, elisa_sub_root)) {
 		elisa_ept_exit();
 		return -ENOMEM;

@@ -109,4 +109,5 @@ void elisa_events_free(struct elisa_export *export)
 	list_for_each_entry_safe(ev, next, &export->events, link)
 		kfree(ev);
 	INIT_LIST_HEAD(&export->events);
+	export->event_count = 0;
 }

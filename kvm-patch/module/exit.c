@@ -4,19 +4,24 @@
  * EPTP list right across KVM's own business (I1, I7). All of it runs in the vCPU's
  * thread.
  *
- * Such an exit is one of two things. *Transparent* (an interrupt of the host's, its
- * timers): KVM handles it and the guest goes on where it was. Everything else is
- * an *abort*: the vCPU is put at its landing, in its default context, with an error
- * in RAX. A vCPU found in the gate is never left there: the gate's few instructions
- * are undone, or done, for it.
+ * Such an exit is one of three things. *Transparent* (an interrupt of the host's, its
+ * timers): KVM handles it and the guest goes on where it was. *An interrupt of the
+ * guest's* that the CPU tried to deliver by itself (APICv) and could not: it is kept
+ * for the default context. Everything else is an *abort*: the vCPU is put at its
+ * landing, in its default context, with an error in RAX. A vCPU found in the gate is
+ * never left there: the gate's few instructions are undone, or done, for it.
  *
  * A guest interrupt cannot be delivered off the default context. It waits; list[gate]
  * is closed meanwhile, so that the VMFUNC by which the sub returns exits (the return
  * trap), and the return is completed here.
+ *
+ * User space never sees a vCPU off its default context: it could set the registers of
+ * a vCPU that is in the sub. Signals wait for the return, too; should KVM_RUN end in
+ * there nevertheless, the crossing does.
  */
-#include <asm/fpu/api.h>
 #include <asm/vmx.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 
 #include "elisa.h"
 #include "gate.h"
@@ -34,39 +39,38 @@ static void set_low(u64 *entry, u8 low)
 	WRITE_ONCE(*(u8 *)entry, low);
 }
 
-/* I1, and the default context. */
+/*
+ * I1, and the default context. All subs are closed, not only the one that was current:
+ * an image that went astray may have left by another attachment's gate.
+ */
 static void to_default(struct elisa_armed_vcpu *av)
 {
 	struct elisa_context *ctx = av->current_context;
+	unsigned long flags;
+	unsigned int slot;
 
-	if (ctx) {
-		unsigned int slot = slot_of(av, ctx);
-
+	raw_spin_lock_irqsave(&av->lock, flags);
+	for (slot = 0; slot < ELISA_SLOTS; slot++)
 		set_low(&av->list[LIST_SUB(slot)], 0);
-		if (av->trap && !READ_ONCE(ctx->dead))
-			set_low(&av->list[LIST_GATE(slot)], GATE_EPTP_LOW);
-	}
+	if (ctx && av->trap && !ctx->dead)
+		set_low(&av->list[LIST_GATE(slot_of(av, ctx))], GATE_EPTP_LOW);
 	WRITE_ONCE(av->list[LIST_DEFAULT], av->hook.default_eptp);
+	raw_spin_unlock_irqrestore(&av->lock, flags);
+
 	elisa_kvm_set_eptp(av->hook.default_eptp);
 	av->trap = false;
 	av->in_gate = false;
 	av->current_context = NULL;
 	av->hook.off_default = false;
-}
-
-/* The image may have been stopped with others' data in vector registers. */
-static void scrub_vectors(struct kvm_vcpu *vcpu)
-{
-	fpregs_lock();
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
-	if (boot_cpu_has(X86_FEATURE_AVX))
-		asm volatile("vzeroall" ::: "memory");
-	else
-		asm volatile(".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n\t"
-			     "pxor %%xmm\\n, %%xmm\\n\n\t"
-			     ".endr" ::: "memory");
-	fpregs_unlock();
+	if (av->signal_held) {
+		av->signal_held = false;
+		set_thread_flag(TIF_SIGPENDING);
+	}
+	if (av->kept_vector >= 0) {
+		elisa_kvm_set_if(av->vcpu, true);
+		elisa_kvm_queue_interrupt(av->vcpu, av->kept_vector);
+		av->kept_vector = -1;
+	}
 }
 
 static void abort_crossing(struct elisa_armed_vcpu *av, enum elisa_error why)
@@ -84,8 +88,10 @@ static void abort_crossing(struct elisa_armed_vcpu *av, enum elisa_error why)
 		if (i != VCPU_REGS_RSP)
 			vcpu->arch.regs[i] = 0;
 	vcpu->arch.regs[VCPU_REGS_RAX] = -(s64)why;
-	scrub_vectors(vcpu);
+	/* The image may have been stopped with others' data in them. */
+	elisa_kvm_scrub_vectors(vcpu);
 	elisa_kvm_land(vcpu, &at);
+	atomic64_inc(&elisa_abort_reasons[why - ELISA_E_FAULT]);
 }
 
 /* The rest of a crossing whose image has returned. */
@@ -131,6 +137,7 @@ static bool is_transparent(const struct elisa_exit *x)
 	case EXIT_REASON_PREEMPTION_TIMER:
 	case EXIT_REASON_INTERRUPT_WINDOW:
 	case EXIT_REASON_NMI_WINDOW:
+	case EXIT_REASON_PAUSE_INSTRUCTION:
 	case EXIT_REASON_MCE_DURING_VMENTRY:
 		return true;
 	case EXIT_REASON_EXCEPTION_NMI:
@@ -140,6 +147,14 @@ static bool is_transparent(const struct elisa_exit *x)
 	default:
 		return false;
 	}
+}
+
+/* The CPU was delivering an interrupt by itself and found no IDT. */
+static bool is_guest_interrupt(const struct elisa_exit *x)
+{
+	return x->reason == EXIT_REASON_EPT_VIOLATION &&
+	       (x->vectoring_info & VECTORING_INFO_VALID_MASK) &&
+	       (x->vectoring_info & VECTORING_INFO_TYPE_MASK) == INTR_TYPE_EXT_INTR;
 }
 
 static enum elisa_error cause(const struct elisa_exit *x)
@@ -156,6 +171,19 @@ static enum elisa_error cause(const struct elisa_exit *x)
 	}
 }
 
+/* 0 when the context is being taken away: its pages may be gone. */
+static u64 crossings_of(struct elisa_armed_vcpu *av)
+{
+	struct elisa_context *ctx = av->current_context;
+	unsigned long flags;
+	u64 crossings;
+
+	raw_spin_lock_irqsave(&av->lock, flags);
+	crossings = ctx->dead ? 0 : READ_ONCE(ctx->counters[0]);
+	raw_spin_unlock_irqrestore(&av->lock, flags);
+	return crossings;
+}
+
 /*
  * Each host tick is a sample. The same crossing seen over more CPU time than the
  * budget is one that does not end. CPU time, not wall time: a vCPU thread may be
@@ -163,7 +191,7 @@ static enum elisa_error cause(const struct elisa_exit *x)
  */
 static bool over_budget(struct elisa_armed_vcpu *av)
 {
-	u64 crossings = READ_ONCE(av->current_context->counters[0]);
+	u64 crossings = crossings_of(av);
 	u64 now = current->se.sum_exec_runtime;
 
 	if (!av->budget_since || crossings != av->budget_crossings) {
@@ -174,27 +202,87 @@ static bool over_budget(struct elisa_armed_vcpu *av)
 	return now - av->budget_since > elisa_budget_us * 1000ull;
 }
 
+/* Closes the way back, so that it exits: an event waits for the default context. */
+static void arm_trap(struct elisa_armed_vcpu *av)
+{
+	if (av->trap)
+		return;
+	set_low(&av->list[LIST_GATE(slot_of(av, av->current_context))], 0);
+	av->trap = true;
+	av->current_context->return_traps++;
+}
+
+/*
+ * A signal would take the vCPU to user space, and end the crossing (to_user()). QEMU
+ * signals its vCPUs for all kinds of reasons; so it waits for the return, at most for
+ * the budget: to_default() shows it again.
+ */
+static void hold_signal(struct elisa_armed_vcpu *av)
+{
+	clear_thread_flag(TIF_SIGPENDING);
+	av->signal_held = true;
+	arm_trap(av);
+}
+
+/* Off the default context for a reason of the host's: the guest need not know. */
+static void pass_over(struct elisa_armed_vcpu *av, const struct elisa_exit *x)
+{
+	if (av->in_gate) {
+		if (!leave_gate(av, x->rip))
+			abort_crossing(av, ELISA_E_GATE);
+	} else if (over_budget(av)) {
+		av->last_abort = *x;
+		abort_crossing(av, ELISA_E_BUDGET);
+	} else if (fatal_signal_pending(current)) {
+		abort_crossing(av, ELISA_E_INTERRUPTED);
+	} else if (task_sigpending(current)) {
+		hold_signal(av);
+	}
+}
+
+/* Keeps the interrupt until the crossing has returned. With IF clear the CPU does not
+ * try to deliver the next one. */
+static bool keep_interrupt(struct elisa_armed_vcpu *av)
+{
+	int vector;
+
+	if (av->in_gate || av->kept_vector >= 0)
+		return false;
+	vector = elisa_kvm_take_interrupt(av->vcpu);
+	if (vector < 0)
+		return false;
+	av->kept_vector = vector;
+	elisa_kvm_set_if(av->vcpu, false);
+	arm_trap(av);
+	return true;
+}
+
 bool elisa_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	struct elisa_armed_vcpu *av = to_armed(ev);
-	struct elisa_context *ctx = av->current_context;
 	struct elisa_exit x;
+	bool transparent;
 
 	elisa_kvm_read_exit(vcpu, &x);
-	if (!ctx) {
+	transparent = is_transparent(&x);
+	if (!av->current_context) {
 		abort_crossing(av, ELISA_E_REVOKED);
-		return true;
+		return !transparent;
 	}
-
-	if (is_transparent(&x)) {
-		if (av->in_gate) {
-			if (!leave_gate(av, x.rip))
-				abort_crossing(av, ELISA_E_GATE);
-		} else if (over_budget(av)) {
-			av->last_abort = x;
-			abort_crossing(av, ELISA_E_BUDGET);
-		}
+	/* No event is ever injected off the default context, so none can be cut short
+	 * by a transparent exit. */
+	if (transparent && !(x.vectoring_info & VECTORING_INFO_VALID_MASK)) {
+		pass_over(av, &x);
 		return false;
+	}
+	if (is_guest_interrupt(&x)) {
+		if (keep_interrupt(av)) {
+			pass_over(av, &x);
+			return true;
+		}
+		/* In the gate: it stays in KVM's queue, for the next entry. */
+		if (av->in_gate && leave_gate(av, x.rip))
+			return true;
 	}
 	if (!av->in_gate && av->trap && x.reason == EXIT_REASON_VMFUNC &&
 	    x.rip == SUB_VMFUNC_RIP) {
@@ -203,6 +291,7 @@ bool elisa_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	}
 	av->last_abort = x;
 	abort_crossing(av, av->in_gate ? ELISA_E_GATE : cause(&x));
+	elisa_wait(elisa_rate_wait(&av->abort_rate, 1));
 	return true;
 }
 
@@ -213,7 +302,7 @@ void elisa_after_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	u64 eptp;
 
 	/* An L2's EPT_POINTER is no business of ours. */
-	if (vcpu->arch.hflags & HF_GUEST_MASK) {
+	if (elisa_kvm_nested(vcpu)) {
 		ev->off_default = false;
 		return;
 	}
@@ -236,58 +325,104 @@ void elisa_after_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	}
 }
 
+/* Ends all crossings of this vCPU, now and later: it has become one that may not have
+ * any. VMFUNC is #UD from now on, until it is armed again. In its default context. */
+static void stop_crossing(struct elisa_armed_vcpu *av)
+{
+	unsigned long flags;
+	unsigned int slot;
+
+	raw_spin_lock_irqsave(&av->lock, flags);
+	for (slot = 0; slot < ELISA_SLOTS; slot++) {
+		WRITE_ONCE(av->list[LIST_GATE(slot)], 0);
+		av->context[slot].closed = true;
+	}
+	raw_spin_unlock_irqrestore(&av->lock, flags);
+	elisa_kvm_disable_vmfunc(av->vcpu);
+	av->hook.stopped = true;
+}
+
+static bool may_cross(const struct elisa_armed_vcpu *av)
+{
+	return !elisa_kvm_idt_touches(ELISA_SLOT_BASE, ELISA_PML4_SIZE) &&
+	       elisa_kvm_long_mode(av->vcpu) && av->vcpu->arch.xcr0 == av->xcr0;
+}
+
+/*
+ * Interrupts are off. Whatever wrote it - LIDT, which exits, RSM, KVM_SET_SREGS - the
+ * guest's IDT is checked here, at each entry (I5). Likewise the mode, and XCR0, which
+ * decided how the vector registers are scrubbed.
+ */
 void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	struct elisa_armed_vcpu *av = to_armed(ev);
 
+	if (elisa_kvm_nested(vcpu))
+		return;
 	if (unlikely(ev->off_default &&
-		     (!av->current_context || READ_ONCE(av->current_context->dead))))
+		     (!av->current_context || READ_ONCE(av->current_context->dead) ||
+		      elisa_kvm_injecting())))
 		abort_crossing(av, ELISA_E_REVOKED);
 	if (unlikely(READ_ONCE(av->unused) && !ev->off_default)) {
 		elisa_kvm_disable_vmfunc(vcpu);
-		elisa_vcpu_release(av);
+		elisa_vcpu_release_later(av);
+		return;
 	}
+	if (unlikely(ev->stopped))
+		return;
+	if (unlikely(!may_cross(av))) {
+		if (ev->off_default)
+			abort_crossing(av, ELISA_E_RESET);
+		stop_crossing(av);
+		return;
+	}
+	elisa_kvm_hold_controls(vcpu);
+}
+
+void elisa_to_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
+{
+	if (ev->off_default)
+		abort_crossing(to_armed(ev), ELISA_E_INTERRUPTED);
 }
 
 void elisa_defer_event(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	struct elisa_armed_vcpu *av = to_armed(ev);
-	struct elisa_context *ctx = av->current_context;
 
-	if (av->trap || !ctx || av->in_gate)
-		return;
-	set_low(&av->list[LIST_GATE(slot_of(av, ctx))], 0);
-	av->trap = true;
-	ctx->return_traps++;
+	if (av->current_context && !av->in_gate)
+		arm_trap(av);
 }
 
 /* I7. The default entry follows, open or closed as the gate has it. */
 bool elisa_load_eptp(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev, u64 eptp)
 {
 	struct elisa_armed_vcpu *av = to_armed(ev);
-	bool closed = !(av->list[LIST_DEFAULT] & 0xff);
+	unsigned long flags;
 	unsigned int slot;
+	bool closed;
 
-	if (vcpu->arch.hflags & HF_GUEST_MASK)
+	if (elisa_kvm_nested(vcpu))
 		return false;
-	if ((eptp ^ ev->default_eptp) & 0xff)
-		for (slot = 0; slot < ELISA_SLOTS; slot++)
-			if (av->context[slot].attachment)
-				*av->context[slot].reopen = eptp;
+	raw_spin_lock_irqsave(&av->lock, flags);
+	closed = !(av->list[LIST_DEFAULT] & 0xff);
+	for (slot = 0; slot < ELISA_SLOTS; slot++)
+		if (av->context[slot].attachment)
+			*av->context[slot].reopen = eptp;
 	ev->default_eptp = eptp;
 	WRITE_ONCE(av->list[LIST_DEFAULT], closed ? eptp & ~0xffull : eptp);
+	raw_spin_unlock_irqrestore(&av->lock, flags);
 	return ev->off_default;
 }
 
-/* INIT or reset: whatever was attached is stale. */
+/* INIT or reset: whatever was armed is stale. KVM sets the other registers. */
 void elisa_reset(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	struct elisa_armed_vcpu *av = to_armed(ev);
-	unsigned int slot;
 
-	if (ev->off_default)
+	if (ev->off_default) {
 		to_default(av);
-	for (slot = 0; slot < ELISA_SLOTS; slot++)
-		WRITE_ONCE(av->list[LIST_GATE(slot)], 0);
-	elisa_kvm_disable_vmfunc(vcpu);
+		elisa_kvm_scrub_vectors(vcpu);
+		atomic64_inc(&elisa_abort_reasons[ELISA_E_RESET - ELISA_E_FAULT]);
+	}
+	stop_crossing(av);
 }

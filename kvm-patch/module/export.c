@@ -3,8 +3,10 @@
  * Exports: an image (sealed copies) and memory (the manager's own pages), and the
  * part of the sub EPT that every context of the export shares.
  *
- * An export outlives its manager: attached guests go on, nobody new gets in, and
- * it is freed with its last attachment.
+ * An export outlives the process that manages it: another one of the same VM takes it
+ * over. It outlives its manager's VM, too: attached guests go on, nobody new gets in, and
+ * it is freed with its last attachment. When it is destroyed or revoked, all that it
+ * held goes at once; handles of its attachments answer DEAD.
  */
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -65,39 +67,66 @@ static int scratch_create(struct elisa_export *export)
 	return 0;
 }
 
-static void export_free(struct elisa_export *export)
+/* No context of it is left: what it holds goes (I9). */
+static void strip(struct elisa_export *export)
 {
 	struct elisa_object_part *part, *next;
 
 	elisa_region_release(export, 0, ELISA_ALL_REGIONS);
 	elisa_events_free(export);
 	elisa_invept_all();
+	memset(export->pdpte, 0, sizeof(export->pdpte));
 	elisa_pages_free(&export->tables);
 	elisa_pages_free(&export->sealed);
 	list_for_each_entry_safe(part, next, &export->object_pins, link) {
 		elisa_unpin(&part->pins, export->owner);
+		list_del(&part->link);
 		kfree(part);
 	}
+}
+
+static void leave_owner(struct elisa_export *export)
+{
+	list_del(&export->vm_link);
+	export->owner->export_count--;
+	export->owner = NULL;
+	elisa_pages_disown(&export->tables);
+	elisa_pages_disown(&export->sealed);
+}
+
+void elisa_export_put_if_unused(struct elisa_export *export)
+{
+	if (export->owner || !list_empty(&export->attachments))
+		return;
+	strip(export);
 	list_del(&export->link);
 	elisa_stats.exports--;
 	kvfree(export);
 }
 
-void elisa_export_put_if_unused(struct elisa_export *export)
-{
-	if (!export->owner && list_empty(&export->attachments))
-		export_free(export);
-}
-
-/* Its manager is gone. */
+/* Its manager's VM is gone. */
 void elisa_export_orphan(struct elisa_export *export)
 {
-	list_del(&export->vm_link);
-	export->owner = NULL;
+	elisa_events_free(export); /* nobody will answer them */
+	leave_owner(export);
 	elisa_export_put_if_unused(export);
 }
 
-int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *handle)
+/* Destroyed by its manager, or revoked. */
+void elisa_export_end(struct elisa_export *export)
+{
+	struct elisa_attachment *att;
+
+	export->dead = true;
+	list_for_each_entry(att, &export->attachments, export_link)
+		elisa_attachment_kill(att);
+	strip(export);
+	if (export->owner)
+		leave_owner(export);
+	elisa_export_put_if_unused(export);
+}
+
+int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *handle, u64 *id)
 {
 	struct elisa_export *export;
 
@@ -105,7 +134,7 @@ int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *ha
 		return -ELISA_E_INVAL;
 	if (elisa_export_named(name))
 		return -ELISA_E_EXIST;
-	if (vm->export_count >= ELISA_MAX_EXPORTS)
+	if (vm->export_count >= vm->quota.exports)
 		return -ELISA_E_QUOTA;
 
 	export = kvzalloc(sizeof(*export), GFP_KERNEL_ACCOUNT);
@@ -113,7 +142,9 @@ int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *ha
 		return -ELISA_E_NOMEM;
 	strscpy(export->name, name, sizeof(export->name));
 	export->owner = vm;
+	memcpy(export->owner_label, vm->label, sizeof(export->owner_label));
 	export->handle = get_random_u64();
+	export->id = get_random_u64();
 	export->size = size;
 	export->next_number = 1;
 	INIT_LIST_HEAD(&export->attachments);
@@ -121,19 +152,39 @@ int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *ha
 	INIT_LIST_HEAD(&export->events);
 	INIT_LIST_HEAD(&export->contexts);
 	INIT_LIST_HEAD(&export->object_pins);
-	elisa_pages_init(&export->tables);
-	elisa_pages_init(&export->sealed);
+	elisa_pages_init(&export->tables, vm);
+	elisa_pages_init(&export->sealed, vm);
 	list_add(&export->link, &elisa_exports);
 	list_add(&export->vm_link, &vm->exports);
 	elisa_stats.exports++;
 	vm->export_count++;
 
 	if (scratch_create(export)) {
-		elisa_export_destroy(vm, export->handle);
+		elisa_export_end(export);
 		return -ELISA_E_NOMEM;
 	}
 	*handle = export->handle;
+	*id = export->id;
 	return 0;
+}
+
+/* For a process of the same VM whose predecessor was killed: who held the handle
+ * before cannot use it any more. Events that were not answered come again. */
+int elisa_export_take_over(struct elisa_vm *vm, const char *name, u64 out[6])
+{
+	struct elisa_export *export;
+
+	list_for_each_entry(export, &vm->exports, vm_link) {
+		if (strcmp(export->name, name))
+			continue;
+		export->handle = get_random_u64();
+		out[0] = export->handle;
+		out[1] = export->size;
+		out[2] = export->id;
+		out[3] = export->published;
+		return 0;
+	}
+	return -ELISA_E_NOENT;
 }
 
 static int map_page(struct elisa_export *export, u64 x, const void *page, u64 prot)
@@ -207,7 +258,7 @@ int elisa_export_add(struct elisa_vm *vm, u64 handle, u64 offset, u64 gpa, u64 l
 		return -ELISA_E_NOENT;
 	if (export->published)
 		return -ELISA_E_STATE;
-	if (!len || ((offset | gpa | len) & (PAGE_SIZE - 1)) ||
+	if (!len || len > ELISA_ADD_MAX || ((offset | gpa | len) & (PAGE_SIZE - 1)) ||
 	    offset >= export->size || len > export->size - offset || gpa + len < gpa)
 		return -ELISA_E_INVAL;
 
@@ -242,14 +293,9 @@ int elisa_export_publish(struct elisa_vm *vm, u64 handle, u64 entry)
 int elisa_export_destroy(struct elisa_vm *vm, u64 handle)
 {
 	struct elisa_export *export = elisa_export_of(vm, handle);
-	struct elisa_attachment *att;
 
 	if (!export)
 		return -ELISA_E_NOENT;
-	export->dead = true;
-	vm->export_count--;
-	list_for_each_entry(att, &export->attachments, export_link)
-		elisa_attachment_kill(att);
-	elisa_export_orphan(export);
+	elisa_export_end(export);
 	return 0;
 }

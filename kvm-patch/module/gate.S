@@ -11,7 +11,7 @@
  *                                   check, vmfunc(sub)
  *   entry_end                                            token, stack, image,
  *                                                        scrub, vmfunc(gate)
- *   exit                            close sub
+ *   exit                            check sub, close it
  *                                   reopen default
  *                                   vmfunc(default)
  *   LANDING      landing
@@ -20,7 +20,9 @@
  * (I2). So no instruction here trusts one: every store is an immediate at a fixed
  * place, and everything that is not an instruction is ICEBP, whose #DB KVM always
  * intercepts. The check that the default entry is closed comes after the store
- * that opens the sub entry: whoever jumps past the close cannot pass it.
+ * that opens the sub entry: whoever jumps past the close cannot pass it. The exit's
+ * check is against an image that went astray and left by another attachment's gate,
+ * which would leave its own sub entry open.
  *
  * "Any offset" is also the middle of an instruction, where other instructions begin. None of them
  * may store through a register that the guest chose (RAX and RCX it can choose by halves only, and
@@ -67,10 +69,15 @@ elisa_gate_sub_index:
 	.globl elisa_gate_entry_end
 elisa_gate_entry_end:
 
-	/* Ends at LANDING: 7 + 7 + 2 + 3 bytes. */
-	.org .Lgate + GATE_LANDING_OFF - 19, ICEBP
+	/* Ends at LANDING: 7 + 2 + 7 + 7 + 2 + 3 bytes. */
+	.org .Lgate + GATE_LANDING_OFF - 28, ICEBP
 	.globl elisa_gate_exit
 elisa_gate_exit:
+.Lgate_exit:
+	.globl elisa_gate_check
+elisa_gate_check:
+	cmpb	$GATE_EPTP_LOW, LIST	/* list[sub]; displacement patched */
+	jne	.Lgate_exit - 1
 	.globl elisa_gate_close
 elisa_gate_close:
 	movb	$0, LIST		/* list[sub]; displacement patched */

@@ -7,7 +7,7 @@
 #define ELISA_GATE_H
 
 #define GATE_ENTRY_OFF      0x100
-#define GATE_LANDING_OFF    0x193
+#define GATE_LANDING_OFF    0x19c
 #define GATE_LIST_DELTA     0x606f000 /* LIST_X - GATE_X */
 #define GATE_COUNTERS_DELTA 0x8000  /* COUNTERS_X - GATE_X */
 #define GATE_STACK_DELTA    0x20000 /* STACK_X + STACK_SIZE - GATE_X */
@@ -19,8 +19,8 @@
 
 /* The two pages; the rest are addresses in them that are patched per context. */
 extern const u8 elisa_gate_page[], elisa_gate_open[], elisa_gate_sub_index[];
-extern const u8 elisa_gate_entry_end[], elisa_gate_exit[], elisa_gate_close[];
-extern const u8 elisa_gate_reopen[];
+extern const u8 elisa_gate_entry_end[], elisa_gate_exit[], elisa_gate_check[];
+extern const u8 elisa_gate_close[], elisa_gate_reopen[];
 extern const u8 elisa_sub_page[], elisa_sub_token[], elisa_sub_arg[];
 extern const u8 elisa_sub_vcpu[], elisa_sub_call[], elisa_sub_scrub[];
 extern const u8 elisa_sub_gate_index[], elisa_sub_vmfunc[], elisa_sub_end[];

@@ -37,7 +37,7 @@ int elisa_guest_pt_init(void)
 {
 	int i;
 
-	elisa_pages_init(&pages);
+	elisa_pages_init(&pages, NULL);
 	elisa_gate_root = table();
 	elisa_gate_pdpt = table();
 	elisa_sub_root = table();

@@ -15,9 +15,30 @@ unsigned int elisa_budget_us = 50000;
 module_param_named(budget_us, elisa_budget_us, uint, 0644);
 MODULE_PARM_DESC(budget_us, "CPU time a crossing may take before it is aborted");
 
-unsigned long elisa_max_pinned_pages = 4ul << (30 - PAGE_SHIFT);
-module_param_named(max_pinned_pages, elisa_max_pinned_pages, ulong, 0644);
-MODULE_PARM_DESC(max_pinned_pages, "guest pages that one VM may have pinned");
+/* Of a VM that the administrator gave no others (elisactl host quota). */
+struct elisa_vm_quota elisa_default_quota = {
+	.pinned_pages = 4ul << (30 - PAGE_SHIFT),
+	.table_pages = 64ul << (20 - PAGE_SHIFT),
+	.exports = 8,
+	.attachments = ELISA_SLOTS,
+	.calls_per_s = 1000000,
+	.aborts_per_s = 1000,
+};
+module_param_named(max_pinned_pages, elisa_default_quota.pinned_pages, ullong, 0644);
+MODULE_PARM_DESC(max_pinned_pages, "guest pages that a VM may have pinned");
+module_param_named(max_table_pages, elisa_default_quota.table_pages, ullong, 0644);
+MODULE_PARM_DESC(max_table_pages, "host pages for tables, stacks and sealed copies of a VM");
+module_param_named(max_exports, elisa_default_quota.exports, uint, 0644);
+MODULE_PARM_DESC(max_exports, "exports of a VM");
+module_param_named(max_attachments, elisa_default_quota.attachments, uint, 0644);
+MODULE_PARM_DESC(max_attachments, "attachments of a VM, at most 4");
+module_param_named(max_calls_per_s, elisa_default_quota.calls_per_s, uint, 0644);
+MODULE_PARM_DESC(max_calls_per_s, "calls of a VM, in questions; a call that changes something counts as 1000. More make it wait");
+module_param_named(max_aborts_per_s, elisa_default_quota.aborts_per_s, uint, 0644);
+MODULE_PARM_DESC(max_aborts_per_s, "aborted crossings of a vCPU; more make it wait");
+
+atomic64_t elisa_abort_reasons[8];
+atomic64_t elisa_throttled;
 
 static void vm_destroy(struct kvm *kvm)
 {
@@ -38,6 +59,8 @@ static const struct elisa_ops ops = {
 	.defer_event = elisa_defer_event,
 	.load_eptp = elisa_load_eptp,
 	.reset = elisa_reset,
+	.from_user = elisa_from_user,
+	.to_user = elisa_to_user,
 	.vcpu_free = elisa_context_vcpu_free,
 	.vm_destroy = vm_destroy,
 };
@@ -54,9 +77,12 @@ static int __init elisa_init(void)
 	/* The top half of the guest-physical space that a 4-level EPT covers. */
 	elisa_window_gpa = 1ull << (min_t(u32, boot_cpu_data.x86_phys_bits, 48) - 1);
 
-	err = elisa_guest_pt_init();
+	err = elisa_context_init();
 	if (err)
 		return err;
+	err = elisa_guest_pt_init();
+	if (err)
+		goto context;
 	err = elisa_ept_init();
 	if (err)
 		goto guest_pt;
@@ -74,6 +100,8 @@ ept:
 	elisa_ept_exit();
 guest_pt:
 	elisa_guest_pt_exit();
+context:
+	elisa_context_exit();
 	return err;
 }
 
@@ -81,6 +109,7 @@ static void __exit elisa_exit_module(void)
 {
 	elisa_kvm_unregister();
 	elisa_admin_exit();
+	elisa_context_exit();
 	elisa_ept_exit();
 	elisa_guest_pt_exit();
 }

@@ -21,7 +21,8 @@ int elisa_pins_init(struct elisa_pins *pins, struct elisa_vm *vm, u64 npages)
 }
 
 /* Pins npages from gpa into pages[first..]. All or, on error, some: the caller
- * unpins the whole. PFNMAP memory and read-only slots are refused. */
+ * unpins the whole. PFNMAP memory, read-only slots and KVM's own (the APIC
+ * access page) are refused. */
 int elisa_pin(struct elisa_vm *vm, struct elisa_pins *pins, u64 first, u64 gpa, u64 npages)
 {
 	u64 done;
@@ -31,7 +32,7 @@ int elisa_pin(struct elisa_vm *vm, struct elisa_pins *pins, u64 first, u64 gpa, 
 		return -ELISA_E_STATE;
 	if (first > pins->count || npages > pins->count - first)
 		return -ELISA_E_INVAL;
-	if (vm->pinned + npages > elisa_max_pinned_pages)
+	if (npages > vm->quota.pinned_pages || vm->pinned > vm->quota.pinned_pages - npages)
 		return -ELISA_E_QUOTA;
 	for (done = 0; done < npages; done++)
 		if (pins->pages[first + done])
@@ -43,7 +44,9 @@ int elisa_pin(struct elisa_vm *vm, struct elisa_pins *pins, u64 first, u64 gpa, 
 		unsigned long hva = gfn_to_hva(vm->kvm, gfn);
 		u64 want;
 
-		if (!slot || kvm_is_error_hva(hva) || (slot->flags & KVM_MEM_READONLY))
+		/* Dirty logging would not see what is written from a sub context. */
+		if (!slot || slot->id >= KVM_USER_MEM_SLOTS || kvm_is_error_hva(hva) ||
+		    (slot->flags & (KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES)))
 			return -ELISA_E_MEMORY;
 		want = min3(npages - done, (u64)(slot->base_gfn + slot->npages - gfn), 512ull);
 		if (account_locked_vm(pins->mm, want, true))

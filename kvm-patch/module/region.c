@@ -56,12 +56,14 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
 	u64 x;
 	int err;
 
-	if (att->state != ELISA_STATE_READY)
+	/* Without a manager nobody would answer. */
+	if (att->state != ELISA_STATE_READY || !export->owner)
 		return -ELISA_E_STATE;
 	if (!len || (len & (ELISA_CHUNK - 1)) || len > ELISA_WINDOW_SIZE)
 		return -ELISA_E_INVAL;
 	if (att->region_count >= ELISA_MAX_REGIONS ||
-	    len >> PAGE_SHIFT > elisa_max_pinned_pages)
+	    len >> PAGE_SHIFT > att->vm->quota.pinned_pages ||
+	    att->vm->reserved > att->vm->quota.pinned_pages - (len >> PAGE_SHIFT))
 		return -ELISA_E_QUOTA;
 	x = find_space(export, len, &at);
 	if (!x)
@@ -75,7 +77,7 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
 		kfree(region);
 		return err;
 	}
-	elisa_pages_init(&region->tables);
+	elisa_pages_init(&region->tables, att->vm);
 	region->owner = att;
 	region->attachment = att->number;
 	region->x = x;
@@ -85,6 +87,7 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
 		region->number++;
 	list_add_tail(&region->link, at);
 	att->region_count++;
+	att->vm->reserved += len >> PAGE_SHIFT;
 	elisa_stats.regions++;
 	*number = region->number;
 	return 0;
@@ -127,7 +130,7 @@ int elisa_region_add(struct elisa_attachment *att, u64 number, u64 offset, u64 g
 		return -ELISA_E_NOENT;
 	if (region->state != ELISA_STATE_DEAD)
 		return -ELISA_E_STATE;
-	if (!len || ((offset | gpa | len) & (ELISA_CHUNK - 1)) ||
+	if (!len || len > ELISA_ADD_MAX || ((offset | gpa | len) & (ELISA_CHUNK - 1)) ||
 	    offset >= region->len || len > region->len - offset || gpa + len < gpa)
 		return -ELISA_E_INVAL;
 
@@ -193,6 +196,7 @@ void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *at
 			continue;
 		elisa_unpin(&region->pins, att->vm);
 		elisa_pages_free(&region->tables);
+		att->vm->reserved -= region->len >> PAGE_SHIFT;
 		region->owner = NULL;
 		region->state = ELISA_STATE_DEAD;
 		att->region_count--;
