@@ -29,6 +29,23 @@ class Loop {
 
     [[nodiscard]] bool idle_again() const { return had_one_ && attached_.empty(); }
 
+    // What the predecessor of this process knew.
+    Result<void> recover()
+    {
+        const auto attached = export_.attachments();
+        if (!attached) {
+            return attached.error();
+        }
+        for (const elisa::Attached &one : *attached) {
+            attached_.emplace(one.id, one.arg);
+            had_one_ = true;
+        }
+        service_.recover(*attached);
+        std::printf("taken over, with %zu attachment(s)\n", attached->size());
+        std::fflush(stdout);
+        return {};
+    }
+
     Result<void> handle(const Event &event)
     {
         const auto id = event.attachment;
@@ -103,6 +120,11 @@ Result<void> serve(Export &served, Service &service, const std::atomic<bool> &st
                    const ServeOptions &options)
 {
     Loop loop{served, service};
+    if (served.taken_over()) {
+        if (auto recovered = loop.recover(); !recovered) {
+            return recovered;
+        }
+    }
     auto next_tick = std::chrono::steady_clock::now() + options.tick;
     while (!stop.load(std::memory_order_relaxed)) {
         const auto event = served.wait(std::min(options.tick, std::chrono::milliseconds{100}));

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <span>
 #include <string_view>
 
 namespace apps {
@@ -23,6 +24,12 @@ class Service {
     virtual elisa::Result<void> region_add(elisa::AttachmentId id,
                                            const elisa::RegionAddEvent &event) = 0;
     virtual void region_del(elisa::AttachmentId id, const elisa::RegionDelEvent &event) = 0;
+    // This process has taken the export over: these are attached. What else the export's memory
+    // knows of, its predecessor did not bring to an end.
+    virtual void recover(std::span<const elisa::Attached> attached)
+    {
+        static_cast<void>(attached);
+    }
     // About every `ServeOptions::tick`.
     virtual void tick() {}
 };

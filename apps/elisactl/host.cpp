@@ -52,6 +52,25 @@ std::optional<int> number_of_vm_fd(pid_t pid, int &error)
     return std::nullopt;
 }
 
+// What the module lists by index, until it says ENOENT.
+template <class Info>
+Result<std::vector<Info>> listed(int device, unsigned long request, const char *what)
+{
+    std::vector<Info> all;
+    for (std::uint32_t index = 0;; ++index) {
+        Info info{};
+        info.index = index;
+        if (::ioctl(device, request, &info) != 0) {
+            const int error = errno;
+            if (error == ENOENT) {
+                return all;
+            }
+            return errno_error(error, what);
+        }
+        all.push_back(info);
+    }
+}
+
 } // namespace
 
 Result<UniqueFd> vm_of_process(pid_t pid)
@@ -154,20 +173,46 @@ Result<elisa_host_stats> Host::stats() const
 
 Result<std::vector<elisa_vm_info>> Host::vms() const
 {
-    std::vector<elisa_vm_info> all;
-    for (std::uint32_t index = 0;; ++index) {
-        elisa_vm_info info{};
-        info.index = index;
-        if (::ioctl(device_.get(), ELISA_IOC_VM_INFO, &info) != 0) {
-            const int error = errno;
-            if (error == ENOENT) {
-                return all;
-            }
-            return errno_error(error, "listing VMs");
+    auto all = listed<elisa_vm_info>(device_.get(), ELISA_IOC_VM_INFO, "listing VMs");
+    if (all) {
+        for (elisa_vm_info &info : *all) {
+            info.label[sizeof(info.label) - 1] = '\0';
         }
-        info.label[sizeof(info.label) - 1] = '\0';
-        all.push_back(info);
     }
+    return all;
+}
+
+Result<void> Host::set_quota(const elisa_vm_quota &quota)
+{
+    if (::ioctl(device_.get(), ELISA_IOC_VM_QUOTA, &quota) != 0) {
+        const int error = errno;
+        return errno_error(error, error == ENOENT ? "no VM has this id (elisactl host list)"
+                                                  : "setting the quota");
+    }
+    return {};
+}
+
+Result<std::vector<elisa_export_info>> Host::exports() const
+{
+    auto all = listed<elisa_export_info>(device_.get(), ELISA_IOC_EXPORT_INFO, "listing exports");
+    if (all) {
+        for (elisa_export_info &info : *all) {
+            info.name[sizeof(info.name) - 1] = '\0';
+            info.label[sizeof(info.label) - 1] = '\0';
+        }
+    }
+    return all;
+}
+
+Result<void> Host::revoke(std::uint64_t export_id)
+{
+    const elisa_export_revoke request{.id = export_id};
+    if (::ioctl(device_.get(), ELISA_IOC_EXPORT_REVOKE, &request) != 0) {
+        const int error = errno;
+        return errno_error(error, error == ENOENT ? "no export has this id (elisactl export list)"
+                                                  : "revoking the export");
+    }
+    return {};
 }
 
 } // namespace elisactl

@@ -25,6 +25,9 @@ class Host {
     elisa::Result<void> remove(std::uint64_t id);
     [[nodiscard]] elisa::Result<elisa_host_stats> stats() const;
     [[nodiscard]] elisa::Result<std::vector<elisa_vm_info>> vms() const;
+    elisa::Result<void> set_quota(const elisa_vm_quota &quota);
+    [[nodiscard]] elisa::Result<std::vector<elisa_export_info>> exports() const;
+    elisa::Result<void> revoke(std::uint64_t export_id);
 
   private:
     explicit Host(elisa::UniqueFd device) : device_{std::move(device)} {}

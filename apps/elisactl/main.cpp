@@ -5,10 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <unistd.h>
 
@@ -70,22 +72,101 @@ int add(const AddOptions &options)
     return 0;
 }
 
-int remove(const std::string &text)
+std::optional<std::uint64_t> parse_id(const std::string &text)
 {
     std::uint64_t id = 0;
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), id, 16);
     if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size()) {
-        fmt::print(stderr,
-                   "elisactl: '{}' is no id: 16 hexadecimal digits, see elisactl host list\n",
-                   text);
+        fmt::print(stderr, "elisactl: '{}' is no id: 16 hexadecimal digits, see the lists\n", text);
+        return std::nullopt;
+    }
+    return id;
+}
+
+// Opens the module, does something to what has this id.
+template <class Action>
+int with_id(const std::string &text, Action &&action)
+{
+    const auto id = parse_id(text);
+    if (!id) {
         return 2;
     }
     auto host = Host::open();
     if (!host) {
         return fail(host.error());
     }
-    if (const auto removed = host->remove(id); !removed) {
-        return fail(removed.error());
+    if (const auto done = action(*host, *id); !done) {
+        return fail(done.error());
+    }
+    return 0;
+}
+
+nlohmann::ordered_json by_error(const std::uint64_t (&counts)[ELISA_REFUSALS])
+{
+    auto out = nlohmann::ordered_json::object();
+    for (std::size_t i = 1; i < std::size(counts); ++i) {
+        if (counts[i] != 0) {
+            out[std::string{elisa::abi_error_name(-static_cast<std::int64_t>(i))}] = counts[i];
+        }
+    }
+    return out;
+}
+
+nlohmann::ordered_json to_json(const elisa_vm_quota &quota)
+{
+    return {{"pinned_pages", quota.pinned_pages}, {"table_pages", quota.table_pages},
+            {"exports", quota.exports},           {"attachments", quota.attachments},
+            {"calls_per_s", quota.calls_per_s},   {"aborts_per_s", quota.aborts_per_s}};
+}
+
+const char *state_name(std::uint32_t state)
+{
+    switch (state) {
+    case ELISA_EXPORT_NEW:
+        return "new";
+    case ELISA_EXPORT_LIVE:
+        return "live";
+    case ELISA_EXPORT_ORPHAN:
+        return "orphan";
+    case ELISA_EXPORT_DEAD:
+        return "dead";
+    default:
+        return "?";
+    }
+}
+
+int list_exports(bool json)
+{
+    const auto host = Host::open();
+    if (!host) {
+        return fail(host.error());
+    }
+    const auto exports = host->exports();
+    if (!exports) {
+        return fail(exports.error());
+    }
+    if (json) {
+        auto out = nlohmann::ordered_json::array();
+        for (const elisa_export_info &one : *exports) {
+            out.push_back({{"id", id_text(one.id)},
+                           {"name", one.name},
+                           {"manager", one.label},
+                           {"state", state_name(one.state)},
+                           {"size", one.size},
+                           {"attachments", one.attachments},
+                           {"contexts", one.contexts},
+                           {"regions", one.regions},
+                           {"events", one.events}});
+        }
+        fmt::print("{}\n", out.dump());
+        return 0;
+    }
+    fmt::print("{:16}  {:20} {:20} {:7} {:>11} {:>8} {:>7} {:>10}\n", "ID", "NAME", "MANAGER",
+               "STATE", "ATTACHMENTS", "CONTEXTS", "REGIONS", "UNANSWERED");
+    for (const elisa_export_info &one : *exports) {
+        fmt::print("{:16}  {:20} {:20} {:7} {:>11} {:>8} {:>7} {:>10}\n", id_text(one.id), one.name,
+                   one.label, state_name(one.state), one.attachments, one.contexts, one.regions,
+                   one.events);
     }
     return 0;
 }
@@ -108,7 +189,11 @@ int list(bool json)
                            {"role", role_name(vm.role)},
                            {"pid", vm.pid},
                            {"attachments", vm.attachments},
+                           {"exports", vm.exports},
                            {"pinned_pages", vm.pinned_pages},
+                           {"table_pages", vm.table_pages},
+                           {"quota", to_json(vm.quota)},
+                           {"refusals", by_error(vm.refusals)},
                            {"crossings", vm.crossings},
                            {"aborts", vm.aborts}});
         }
@@ -135,7 +220,7 @@ int stats(bool json)
     if (!stats) {
         return fail(stats.error());
     }
-    const nlohmann::ordered_json out{{"abi_version", stats->abi_version},
+    nlohmann::ordered_json out{{"abi_version", stats->abi_version},
                                      {"vms", stats->vms},
                                      {"exports", stats->exports},
                                      {"attachments", stats->attachments},
@@ -146,7 +231,15 @@ int stats(bool json)
                                      {"crossings", stats->crossings},
                                      {"aborts", stats->aborts},
                                      {"off_default_exits", stats->off_default_exits},
-                                     {"return_traps", stats->return_traps}};
+                                     {"return_traps", stats->return_traps},
+                                     {"throttled", stats->throttled}};
+    for (std::size_t i = 0; i < std::size(stats->abort_reasons); ++i) {
+        const auto name = elisa::abi_error_name(-(ELISA_E_FAULT + static_cast<int>(i)));
+        if (!name.empty()) {
+            out["aborts_by_reason"][std::string{name.substr(std::size("ELISA_E_") - 1)}] =
+                stats->abort_reasons[i];
+        }
+    }
     if (json) {
         fmt::print("{}\n", out.dump());
         return 0;
@@ -181,11 +274,32 @@ try {
     add_command->add_option("--label", adding.label, "What managers know the VM by")->required();
 
     std::string id;
+    elisa_vm_quota quota;
+    std::memset(&quota, 0xff, sizeof(quota)); // all ones: stays as it is
+    auto *quota_command = host->add_subcommand("quota", "What a VM may use; the rest stays as it is");
+    quota_command->add_option("ID", id, "As printed by add and list")->required();
+    quota_command->add_option("--pinned-pages", quota.pinned_pages, "Of its memory, 4 KB each");
+    quota_command->add_option("--table-pages", quota.table_pages, "Of the host's, for its contexts");
+    quota_command->add_option("--exports", quota.exports);
+    quota_command->add_option("--attachments", quota.attachments, "At most 4");
+    quota_command->add_option("--calls", quota.calls_per_s,
+                              "A second; one that changes something counts as 1000. More wait");
+    quota_command->add_option("--aborts", quota.aborts_per_s,
+                              "Aborted crossings of a vCPU, a second. More wait");
+
+    auto *exports = app.add_subcommand("export", "What manager VMs have exported");
+    exports->require_subcommand(1);
+    auto *exports_list = exports->add_subcommand("list", "All exports");
+    auto *revoke_command =
+        exports->add_subcommand("revoke", "End an export: whoever is attached gets an error");
+    revoke_command->add_option("ID", id, "As printed by list")->required();
+
     auto *remove_command =
         host->add_subcommand("remove", "Revoke everything a VM has, and its role");
     remove_command->add_option("ID", id, "As printed by add and list")->required();
 
     bool json = false;
+    exports_list->add_flag("--json", json, "For programs");
     auto *list_command = host->add_subcommand("list", "Registered VMs");
     list_command->add_flag("--json", json, "For programs");
     auto *stats_command = host->add_subcommand("stats", "What the module holds and has counted");
@@ -196,7 +310,19 @@ try {
         return add(adding);
     }
     if (*remove_command) {
-        return remove(id);
+        return with_id(id, [](Host &to, std::uint64_t vm) { return to.remove(vm); });
+    }
+    if (*quota_command) {
+        return with_id(id, [&](Host &to, std::uint64_t vm) {
+            quota.id = vm;
+            return to.set_quota(quota);
+        });
+    }
+    if (*revoke_command) {
+        return with_id(id, [](Host &to, std::uint64_t one) { return to.revoke(one); });
+    }
+    if (*exports_list) {
+        return list_exports(json);
     }
     if (*list_command) {
         return list(json);

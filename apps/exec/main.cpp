@@ -58,12 +58,14 @@ int manage(const ManagerOptions &options)
     }
     const std::string name =
         options.export_name.empty() ? path.stem().string() : options.export_name;
-    auto served = elisa::Export::create(name, *image, options.heap);
+    auto served = elisa::Export::open(name, *image, options.heap);
     if (!served) {
         return apps::fail("exec", served.error());
     }
-    if (const auto published = served->publish(); !published) {
-        return apps::fail("exec", published.error());
+    if (!served->taken_over()) {
+        if (const auto published = served->publish(); !published) {
+            return apps::fail("exec", published.error());
+        }
     }
     std::printf("exec: %s is published as '%s'\n", path.c_str(), name.c_str());
     std::fflush(stdout);

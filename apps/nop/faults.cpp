@@ -39,6 +39,7 @@ constexpr std::array all{
     Fault{FAULT_VMCALL, "vmcall"},
     Fault{FAULT_VMFUNC_DEFAULT, "vmfunc_default"},
     Fault{FAULT_VMFUNC_GATE, "vmfunc_gate"},
+    Fault{FAULT_OTHER_GATE, "other_gate"},
     Fault{FAULT_VMFUNC_LEAF, "vmfunc_leaf"},
     Fault{FAULT_STACK_OVERFLOW, "stack_overflow"},
     Fault{FAULT_LOST_STACK, "lost_stack"},
@@ -58,7 +59,10 @@ apps::Json faults(const elisa::Attachment &attachment)
     for (const Fault &fault : all) {
         std::printf("ELISA-PROGRESS fault %s\n", fault.name);
         std::fflush(stdout);
-        const auto result = attachment.call(fault.how, attachment.gate_index());
+        // One's own gate is the way back; that of an attachment which is not there is closed.
+        const std::uint64_t gate =
+            attachment.gate_index() + (fault.how == FAULT_OTHER_GATE ? 2 : 0);
+        const auto result = attachment.call(fault.how, gate);
         const auto name = elisa::abi_error_name(result.status);
         apps::Json &entry = seen[fault.name];
         entry["status"] = name.empty() ? std::to_string(result.status) : std::string{name};

@@ -71,6 +71,22 @@ class Nop final : public apps::Service {
         }
     }
 
+    void recover(std::span<const elisa::Attached> attached) override
+    {
+        for (const elisa::Attached &one : attached) {
+            if (one.arg < clients_.size()) {
+                clients_[one.arg] = one.id;
+            }
+        }
+        for (std::size_t client = 0; client < clients_.size(); ++client) {
+            if (!clients_[client]) {
+                for (nop_region &region : state_.regions[client]) {
+                    __atomic_store_n(&region.length, 0, __ATOMIC_RELEASE);
+                }
+            }
+        }
+    }
+
   private:
     nop_region *find(elisa::AttachmentId id, elisa::RegionId region)
     {
@@ -95,13 +111,15 @@ int manage(const ManagerOptions &options)
     if (!image) {
         return apps::fail("nop", image.error());
     }
-    auto served = elisa::Export::create(options.export_name, *image, sizeof(nop_state));
+    auto served = elisa::Export::open(options.export_name, *image, sizeof(nop_state));
     if (!served) {
         return apps::fail("nop", served.error());
     }
     auto &state = *reinterpret_cast<nop_state *>(served->heap().data());
-    if (const auto published = served->publish(); !published) {
-        return apps::fail("nop", published.error());
+    if (!served->taken_over()) {
+        if (const auto published = served->publish(); !published) {
+            return apps::fail("nop", published.error());
+        }
     }
     std::printf("nop manager: export '%s' is published\n", served->name().c_str());
     std::fflush(stdout);

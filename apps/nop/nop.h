@@ -52,6 +52,7 @@ enum nop_fault {
 	FAULT_VMCALL,
 	FAULT_VMFUNC_DEFAULT, /* straight back, past the gate */
 	FAULT_VMFUNC_GATE,   /* a1: the gate's index; arrives there at a wrong offset */
+	FAULT_OTHER_GATE,    /* a1: a gate's index; arrives there where the stub would */
 	FAULT_VMFUNC_LEAF,   /* a VM function that is not EPTP switching */
 	FAULT_STACK_OVERFLOW,
 	FAULT_LOST_STACK,    /* RSP in a hole, then a push */

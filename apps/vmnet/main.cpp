@@ -68,19 +68,23 @@ int run(const Options &options)
         return apps::fail("vmnet", image.error());
     }
     const std::size_t footprint = rvs::Switch::footprint(config->limits);
-    auto served = elisa::Export::create(config->export_name, *image, footprint);
+    auto served = elisa::Export::open(config->export_name, *image, footprint);
     if (!served) {
         return apps::fail("vmnet", served.error());
     }
+    const auto heap = served->heap();
     rvs::Switch *const rvs_switch =
-        rvs::Switch::create(served->heap().data(), served->heap().size(), config->limits);
+        served->taken_over() ? rvs::Switch::open(heap.data(), heap.size())
+                             : rvs::Switch::create(heap.data(), heap.size(), config->limits);
     if (rvs_switch == nullptr) {
         return apps::fail(
             "vmnet",
             elisa::make_error(elisa::Errc::invalid, "the switch cannot be laid out in the export"));
     }
-    if (const auto published = served->publish(); !published) {
-        return apps::fail("vmnet", published.error());
+    if (!served->taken_over()) {
+        if (const auto published = served->publish(); !published) {
+            return apps::fail("vmnet", published.error());
+        }
     }
     std::printf("vmnet: the switch is ready as export '%s', %zu guest(s) are admitted\n",
                 config->export_name.c_str(), config->guests.size());

@@ -91,9 +91,13 @@ Result<void> PortService::region_add(elisa::AttachmentId id, const elisa::Region
         return make_error(Errc::quota,
                           "a port has " + std::to_string(RVIF_MAX_REGIONS) + " regions at most");
     }
+    const auto index = static_cast<std::uint32_t>(event.region.value());
+    // A predecessor of this process may have got as far as here; nobody uses it before the answer.
+    if (rvs::PortInfo info; switch_.port_info(port->id, info) && (info.regions >> index & 1) != 0) {
+        switch_.region_remove(port->id, index);
+    }
     const rvs::Error error =
-        switch_.region_add(port->id, static_cast<std::uint32_t>(event.region.value()),
-                           event.address.value(), event.length);
+        switch_.region_add(port->id, index, event.address.value(), event.length);
     if (error != rvs::Error::none) {
         return make_error(Errc::invalid, std::string{"the switch: "} + text_of(error));
     }
@@ -105,6 +109,26 @@ void PortService::region_del(elisa::AttachmentId id, const elisa::RegionDelEvent
     if (const Port *const port = find(id); port != nullptr) {
         switch_.region_remove(port->id, static_cast<std::uint32_t>(std::min<std::uint64_t>(
                                             event.region.value(), RVIF_MAX_REGIONS)));
+    }
+}
+
+void PortService::recover(std::span<const elisa::Attached> attached)
+{
+    for (const elisa::Attached &one : attached) {
+        const GuestConfig *guest = config_.find(one.label);
+        if (guest == nullptr) {
+            guest = &former_.emplace_back(GuestConfig{.label = one.label});
+        }
+        ports_.emplace(one.id, Port{rvs::PortId{static_cast<std::uint32_t>(one.arg)}, guest});
+    }
+    // Opened for an attachment that was not told, or whose end was not seen.
+    const std::uint64_t open = switch_.ports();
+    for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port) {
+        const bool known = std::ranges::any_of(
+            ports_, [&](const auto &entry) { return number(entry.second.id) == port; });
+        if ((open >> port & 1) != 0 && !known) {
+            switch_.port_close(rvs::PortId{port});
+        }
     }
 }
 

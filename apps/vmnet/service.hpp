@@ -8,7 +8,9 @@
 #include "statistics.hpp"
 
 #include <chrono>
+#include <deque>
 #include <map>
+#include <span>
 #include <vector>
 
 namespace vmnet {
@@ -26,6 +28,7 @@ class PortService final : public apps::Service {
     elisa::Result<void> region_add(elisa::AttachmentId id,
                                    const elisa::RegionAddEvent &event) override;
     void region_del(elisa::AttachmentId id, const elisa::RegionDelEvent &event) override;
+    void recover(std::span<const elisa::Attached> attached) override;
     void tick() override;
 
     // Ports that were, then those that are.
@@ -42,6 +45,7 @@ class PortService final : public apps::Service {
     rvs::Switch &switch_;
     const Config &config_;
     std::map<elisa::AttachmentId, Port> ports_;
+    std::deque<GuestConfig> former_; // who is attached, but in the configuration no more
     std::vector<PortRecord> gone_;
     std::uint64_t ticks_ = 0;
 };

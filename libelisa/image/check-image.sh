@@ -26,9 +26,10 @@ if [[ $allowed != *" indirect "* ]]; then
 	found=$(grep -E '\s(notrack\s+)?(call|jmp)q?\s+\*' <<<"$code") && complain "indirect branches (virtual functions, function pointers, switch tables?)" "$found"
 fi
 
-# What would end the call, and what only the stubs may do.
+# What would end the call, what only the stubs may do, what loads a descriptor, and what changes the caller's
+# floating-point modes, which nobody restores.
 if [[ $allowed != *" forbidden "* ]]; then
-	pattern='\s(vmfunc|vmcall|syscall|sysenter|sysret.?|iretq?|int|int3|into|hlt|cpuid|in|out|ins.|outs.|rdmsr|wrmsr|xsetbv|wrfsbase|wrgsbase|rdpmc|monitor|mwait|invlpg|cli|sti)(\s|$)'
+	pattern='\s(vmfunc|vmcall|syscall|sysenter|sysret.?|iretq?|int|int3|into|hlt|cpuid|in|out|ins.|outs.|rdmsr|wrmsr|xsetbv|wrfsbase|wrgsbase|rdpmc|monitor|mwait|invlpg|cli|sti|lret.?|ljmp.?|lcall.?|l[defgs]s|lgdt|lidt|lldt|ltr|ldmxcsr|vldmxcsr|fldcw|fldenv|frstor|fxrstor(64)?|xrstors?(64)?)(\s|$)|\smov\s+\S+,%[d-gs]s$'
 	found=$(grep -E "$pattern" <<<"$code" | grep -vE '^\S+ <') && complain "instructions that a sub context forbids" "$found"
 fi
 

@@ -8,9 +8,11 @@
 #include <charconv>
 #include <cstdio>
 #include <fcntl.h>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 
 namespace elisa {
 namespace {
@@ -193,18 +195,14 @@ Result<std::vector<GpaRun>> resolve(std::span<const MemoryRange> ranges)
     return runs;
 }
 
-Result<HugeMemory> HugeMemory::allocate(std::size_t length, void *address)
+Result<HugeMemory> HugeMemory::make(std::size_t length, void *address, int flags, int file)
 {
     if (length == 0 || length > (std::size_t{1} << 46)) {
         return make_error(Errc::invalid, "huge memory of " + std::to_string(length) + " bytes");
     }
     const std::size_t size = (length + huge_page_size - 1) / huge_page_size * huge_page_size;
-    // MAP_HUGE_2MB: the system's default may be 1 GB. Shared: the pages of a private mapping move
-    // at the first write after a fork.
-    constexpr int huge_2mb = 21 << 26;
-    const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB | huge_2mb | MAP_POPULATE |
-                      (address != nullptr ? MAP_FIXED_NOREPLACE : 0);
-    void *const data = ::mmap(address, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    flags |= MAP_SHARED | MAP_POPULATE | (address != nullptr ? MAP_FIXED_NOREPLACE : 0);
+    void *const data = ::mmap(address, size, PROT_READ | PROT_WRITE, flags, file, 0);
     if (data == MAP_FAILED) {
         const int error = errno;
         if (error == ENOMEM) {
@@ -220,6 +218,39 @@ Result<HugeMemory> HugeMemory::allocate(std::size_t length, void *address)
         return make_error(Errc::invalid, "this kernel does not know MAP_FIXED_NOREPLACE");
     }
     return memory;
+}
+
+Result<HugeMemory> HugeMemory::allocate(std::size_t length, void *address)
+{
+    // MAP_HUGE_2MB: the system's default may be 1 GB. Shared: the pages of a private mapping move
+    // at the first write after a fork.
+    constexpr int huge_2mb = 21 << 26;
+    return make(length, address, MAP_ANONYMOUS | MAP_HUGETLB | huge_2mb, -1);
+}
+
+Result<HugeMemory> HugeMemory::map(int file, std::size_t length, void *address)
+{
+    return make(length, address, 0, file);
+}
+
+std::optional<std::string> hugetlbfs()
+{
+    const auto mounts = read_file("/proc/self/mounts");
+    if (!mounts) {
+        return std::nullopt;
+    }
+    std::istringstream lines{*mounts};
+    std::string device;
+    std::string place;
+    std::string type;
+    for (std::string rest; lines >> device >> place >> type && std::getline(lines, rest);) {
+        struct statfs about = {};
+        if (type == "hugetlbfs" && ::statfs(place.c_str(), &about) == 0 &&
+            static_cast<std::size_t>(about.f_bsize) == huge_page_size) {
+            return place;
+        }
+    }
+    return std::nullopt;
 }
 
 HugeMemory::~HugeMemory()

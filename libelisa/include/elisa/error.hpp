@@ -33,12 +33,17 @@ enum class Errc : int {
     mode = ELISA_E_MODE,
     host = ELISA_E_HOST,
     dead = ELISA_E_DEAD,
+    nested = ELISA_E_NESTED,
+    la57 = ELISA_E_LA57,
+    feature = ELISA_E_FEATURE,
+    idt = ELISA_E_IDT,
     fault = ELISA_E_FAULT,
     budget = ELISA_E_BUDGET,
     intercept = ELISA_E_INTERCEPT,
     gate = ELISA_E_GATE,
     revoked = ELISA_E_REVOKED,
     reset = ELISA_E_RESET,
+    interrupted = ELISA_E_INTERRUPTED,
 
     no_module = 1000, // nobody answers the doorbell
     not_permitted,    // no CAP_SYS_RAWIO / CAP_SYS_ADMIN

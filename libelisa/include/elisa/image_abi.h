@@ -19,7 +19,7 @@ struct elisa_image_header {
 	uint64_t magic;
 	uint64_t heap;      /* virtual address in the sub context */
 	uint64_t heap_size; /* bytes */
-	uint64_t reserved;  /* 0 */
+	uint64_t export_id; /* for a manager that takes over: the export that this memory is of */
 };
 
 #ifdef __cplusplus

@@ -2,8 +2,8 @@
 // The manager's half: put an image and memory under a name, admit those who ask.
 //
 //     auto image = elisa::Image::load("hello.elf");
-//     auto made = elisa::Export::create("hello", *image, 1 << 20);
-//     made->publish();
+//     auto made = elisa::Export::open("hello", *image, 1 << 20);
+//     if (!made->taken_over()) { lay out made->heap(); made->publish(); }
 //     for (;;) { auto event = made->poll(); ... made->admit(*event, arg); }
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "elisa/image.hpp"
 #include "elisa/memory.hpp"
 #include "elisa/types.hpp"
+#include "elisa/unique_fd.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -22,6 +23,7 @@
 #include <sys/types.h>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace elisa {
 
@@ -46,11 +48,26 @@ struct Event {
     std::variant<AttachEvent, DetachEvent, RegionAddEvent, RegionDelEvent> what;
 };
 
+// An attachment that was there when this process took the export over.
+struct Attached {
+    AttachmentId id;
+    std::string label;
+    std::uint64_t instance;
+    std::uint64_t arg; // as it was admitted with
+};
+
 class Export {
   public:
+    // Takes over the export of this name that a killed process of this VM has left, with all who
+    // are attached and what they have in its memory, or creates it. Error: busy (a live process
+    // manages it), bad_image (it was made of another build of the image).
+    [[nodiscard]] static Result<Export> open(std::string_view name, const Image &image,
+                                             std::size_t heap_size);
+
     // The image's memory and a heap of at least `heap_size` bytes are 2 MB pages of this process,
     // at ELISA_OBJECT_VA here too if that is free: a pointer in the object then means the same to
-    // the manager and to the image. Not callable by anyone before publish().
+    // the manager and to the image. Not callable by anyone before publish(). Where a hugetlbfs is
+    // mounted the pages are of a file there (elisa.NAME), which outlives the process.
     [[nodiscard]] static Result<Export> create(std::string_view name, const Image &image,
                                                std::size_t heap_size);
 
@@ -59,6 +76,13 @@ class Export {
     Export(const Export &) = delete;
     Export &operator=(const Export &) = delete;
     ~Export(); // destroys the export: calls of its attachments return ELISA_E_DEAD
+
+    // No error: no_entry (there is none that could be taken over).
+    [[nodiscard]] static Result<Export> take_over(std::string_view name, const Image &image);
+
+    [[nodiscard]] bool taken_over() const noexcept { return taken_over_; }
+    // Those that are admitted.
+    [[nodiscard]] Result<std::vector<Attached>> attachments();
 
     Result<void> publish();
     Result<void> destroy();
@@ -86,11 +110,17 @@ class Export {
 
   private:
     Export() = default;
+    [[nodiscard]] Result<void> open_file(bool create);
+    [[nodiscard]] Result<void> map(std::size_t size);
+    [[nodiscard]] Result<void> match(const Image &image, std::uint64_t id) const;
     Result<void> reply(const Event &event, std::int64_t verdict, std::uint64_t arg);
 
     std::string name_;
     ExportId id_;
+    UniqueFd file_; // of the memory, locked while this process manages it
+    std::string path_;
     HugeMemory memory_;
+    bool taken_over_ = false;
     std::uint64_t data_offset_ = 0; // of the DATA part, in the object
     std::uint64_t heap_offset_ = 0;
     std::uint64_t entry_ = 0;

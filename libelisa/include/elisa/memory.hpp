@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -47,12 +48,15 @@ void append_run(std::vector<GpaRun> &runs, GpaRun run);
 [[nodiscard]] std::size_t smaps_page_size(std::string_view smaps, std::uint64_t va,
                                           std::uint64_t length);
 
-// Anonymous, shared (a fork must not move it), populated 2 MB pages.
+// Shared (a fork must not move them), populated 2 MB pages: anonymous, or of a file.
 class HugeMemory {
   public:
     HugeMemory() noexcept = default;
     // `length` is rounded up to 2 MB. `address`: there and nowhere else.
     [[nodiscard]] static Result<HugeMemory> allocate(std::size_t length, void *address = nullptr);
+    // Of a file in a hugetlbfs, of at least that length.
+    [[nodiscard]] static Result<HugeMemory> map(int file, std::size_t length,
+                                                void *address = nullptr);
 
     HugeMemory(HugeMemory &&other) noexcept
         : data_{std::exchange(other.data_, nullptr)}, size_{std::exchange(other.size_, 0)}
@@ -73,10 +77,15 @@ class HugeMemory {
     [[nodiscard]] MemoryRange range() const noexcept { return {data_, size_, std::nullopt}; }
 
   private:
+    [[nodiscard]] static Result<HugeMemory> make(std::size_t length, void *address, int flags,
+                                                 int file);
     HugeMemory(std::byte *data, std::size_t size) noexcept : data_{data}, size_{size} {}
 
     std::byte *data_ = nullptr;
     std::size_t size_ = 0;
 };
+
+// Where a hugetlbfs with 2 MB pages is mounted; nullopt: nowhere.
+[[nodiscard]] std::optional<std::string> hugetlbfs();
 
 } // namespace elisa

@@ -81,17 +81,21 @@ Result<Region> Attachment::register_region(std::span<const MemoryRange> ranges)
 
     std::uint64_t offset = 0;
     for (const GpaRun &run : *runs) {
-        const auto added = doorbell::call(ELISA_CALL_REGION_ADD,
-                                          {.rbx = *session_->handle,
-                                           .rsi = region.id().value(),
-                                           .rdi = offset,
-                                           .r8 = run.gpa.value(),
-                                           .r9 = run.length},
-                                          what);
-        if (!added) {
-            return added.error();
+        for (std::uint64_t done = 0; done < run.length;) {
+            const std::uint64_t piece = std::min<std::uint64_t>(run.length - done, ELISA_ADD_MAX);
+            const auto added = doorbell::call(ELISA_CALL_REGION_ADD,
+                                              {.rbx = *session_->handle,
+                                               .rsi = region.id().value(),
+                                               .rdi = offset,
+                                               .r8 = run.gpa.value() + done,
+                                               .r9 = piece},
+                                              what);
+            if (!added) {
+                return added.error();
+            }
+            done += piece;
+            offset += piece;
         }
-        offset += run.length;
     }
     const doorbell::Registers name{.rbx = *session_->handle, .rsi = region.id().value()};
     if (const auto committed = doorbell::call(ELISA_CALL_REGION_COMMIT, name, what); !committed) {

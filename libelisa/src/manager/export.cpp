@@ -6,6 +6,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -19,9 +22,10 @@ Result<void> add(ExportId id, const HugeMemory &memory, std::span<const GpaRun> 
 {
     std::uint64_t run_offset = 0;
     for (const GpaRun &run : runs) {
-        const std::uint64_t begin = std::max(offset, run_offset);
-        const std::uint64_t end = std::min(offset + length, run_offset + run.length);
-        if (begin < end) {
+        std::uint64_t begin = std::max(offset, run_offset);
+        const std::uint64_t run_end = std::min(offset + length, run_offset + run.length);
+        for (std::uint64_t end = 0; begin < run_end; begin = end) {
+            end = std::min<std::uint64_t>(run_end, begin + ELISA_ADD_MAX);
             const auto added = doorbell::call(ELISA_CALL_EXPORT_ADD,
                                               {.rbx = id.value(),
                                                .rsi = begin,
@@ -41,16 +45,150 @@ Result<void> add(ExportId id, const HugeMemory &memory, std::span<const GpaRun> 
     return {};
 }
 
-Result<HugeMemory> object_memory(std::size_t size)
+// Of the file, or anonymous if there is none.
+Result<HugeMemory> object_memory(const UniqueFd &file, std::size_t size)
 {
-    auto memory = HugeMemory::allocate(size, reinterpret_cast<void *>(ELISA_OBJECT_VA));
+    const auto at = [&](void *address) {
+        return file ? HugeMemory::map(file.get(), size, address)
+                    : HugeMemory::allocate(size, address);
+    };
+    auto memory = at(reinterpret_cast<void *>(ELISA_OBJECT_VA));
     if (!memory && memory.error().code == std::errc::file_exists) {
-        return HugeMemory::allocate(size); // a second export of this process
+        return at(nullptr); // a second export of this process
     }
     return memory;
 }
 
 } // namespace
+
+// The file's lock says whether a process manages the export: the kernel drops it with its holder.
+Result<void> Export::open_file(bool create)
+{
+    const auto place = hugetlbfs();
+    if (!place) {
+        return create ? Result<void>{}
+                      : make_error(Errc::no_entry, "no hugetlbfs is mounted, so no export of a "
+                                                   "killed process can be found");
+    }
+    path_ = *place + "/elisa." + name_;
+    file_ = UniqueFd{
+        ::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600)};
+    if (!file_) {
+        const int error = errno;
+        return error == ENOENT ? make_error(Errc::no_entry, "there is no " + path_)
+                               : errno_error(error, path_);
+    }
+    if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+        const int error = errno;
+        if (error == EWOULDBLOCK) {
+            return Error{make_error_code(Errc::busy), "export '" + name_ +
+                                                          "' is managed by another live process "
+                                                          "of this VM (lock: " +
+                                                          path_ + ")"};
+        }
+        return errno_error(error, path_);
+    }
+    return {};
+}
+
+Result<void> Export::map(std::size_t size)
+{
+    auto memory = object_memory(file_, size);
+    if (!memory) {
+        return std::move(memory).error();
+    }
+    memory_ = std::move(*memory);
+    return {};
+}
+
+// Is this the memory of that export, made of this very image?
+Result<void> Export::match(const Image &image, std::uint64_t id) const
+{
+    elisa_image_header header{};
+    const bool fits = image.end() <= memory_.size();
+    if (fits) {
+        std::memcpy(&header, memory_.data() + data_offset_, sizeof(header));
+    }
+    bool same = fits && header.magic == ELISA_IMAGE_MAGIC &&
+                header.heap == ELISA_OBJECT_VA + heap_offset_;
+    for (const Image::Segment &segment : image.segments()) {
+        const auto bytes = image.bytes(segment);
+        same = same && (segment.kind == ELISA_MAP_DATA ||
+                        std::memcmp(memory_.data() + segment.offset, bytes.data(), bytes.size()) ==
+                            0);
+    }
+    if (!same) {
+        return Error{make_error_code(Errc::bad_image),
+                     "export '" + name_ +
+                         "' was made of another build of the image; use that one, or end the "
+                         "export on the host: elisactl export revoke"};
+    }
+    if (header.export_id != id) {
+        return make_error(Errc::inconsistent, path_ + " is not the memory of export '" + name_ +
+                                                  "'; end it on the host: elisactl export revoke");
+    }
+    return {};
+}
+
+Result<Export> Export::open(std::string_view name, const Image &image, std::size_t heap_size)
+{
+    auto taken = take_over(name, image);
+    if (taken || taken.error().code != Errc::no_entry) {
+        return taken;
+    }
+    return create(name, image, heap_size);
+}
+
+Result<Export> Export::take_over(std::string_view name, const Image &image)
+{
+    const auto packed = doorbell::pack_name(name);
+    if (!packed) {
+        return packed.error();
+    }
+    const auto version = doorbell::probe();
+    if (!version) {
+        return version.error();
+    }
+    Export found;
+    found.name_ = name;
+    found.data_offset_ = image.data().offset;
+    found.heap_offset_ = image.end();
+    found.entry_ = image.entry();
+    if (auto opened = found.open_file(false); !opened) {
+        return std::move(opened).error();
+    }
+    const std::string what = "taking export '" + found.name_ + "' over";
+    const auto answer = doorbell::call(ELISA_CALL_EXPORT_TAKE_OVER,
+                                       {.rbx = (*packed)[0],
+                                        .rsi = (*packed)[1],
+                                        .rdi = (*packed)[2],
+                                        .r8 = (*packed)[3]},
+                                       what);
+    if (!answer) {
+        return answer.error();
+    }
+    found.id_ = ExportId{answer->rbx};
+    if (answer->r8 == 0) {
+        // Its process was killed before anybody could attach.
+        found.owner_ = ::getpid();
+        static_cast<void>(found.destroy());
+        return make_error(Errc::no_entry, what + ": it was never published");
+    }
+    struct stat about = {};
+    if (::fstat(found.file_.get(), &about) != 0 ||
+        static_cast<std::uint64_t>(about.st_size) != answer->rsi) {
+        return make_error(Errc::inconsistent, what + ": " + found.path_ + " is not its memory");
+    }
+    if (auto mapped = found.map(answer->rsi); !mapped) {
+        return std::move(mapped).error();
+    }
+    if (auto matched = found.match(image, answer->rdi); !matched) {
+        return std::move(matched).error();
+    }
+    found.owner_ = ::getpid();
+    found.taken_over_ = true;
+    return found;
+}
 
 Result<Export> Export::create(std::string_view name, const Image &image, std::size_t heap_size)
 {
@@ -72,12 +210,41 @@ Result<Export> Export::create(std::string_view name, const Image &image, std::si
     made.data_offset_ = image.data().offset;
     made.heap_offset_ = image.end();
     made.entry_ = image.entry();
-
-    auto memory = object_memory(image.end() + heap_size);
-    if (!memory) {
-        return std::move(memory).error();
+    if (auto opened = made.open_file(true); !opened) {
+        return std::move(opened).error();
     }
-    made.memory_ = std::move(*memory);
+
+    const std::string what = "exporting '" + made.name_ + "'";
+    const std::size_t size =
+        (image.end() + heap_size + huge_page_size - 1) / huge_page_size * huge_page_size;
+    const doorbell::Registers request{.rbx = (*packed)[0],
+                                      .rsi = (*packed)[1],
+                                      .rdi = (*packed)[2],
+                                      .r8 = (*packed)[3],
+                                      .r9 = size};
+    auto created = doorbell::call(ELISA_CALL_EXPORT_CREATE, request, what);
+    if (!created && created.error().code == Errc::exists && made.file_) {
+        // By this VM, before it was reset? Its memory is in nobody's hands then.
+        if (const auto stale = doorbell::call(ELISA_CALL_EXPORT_TAKE_OVER, request, what)) {
+            static_cast<void>(
+                doorbell::call(ELISA_CALL_EXPORT_DESTROY, {.rbx = stale->rbx}, what));
+            created = doorbell::call(ELISA_CALL_EXPORT_CREATE, request, what);
+        }
+    }
+    if (!created) {
+        return created.error();
+    }
+    made.id_ = ExportId{created->rbx};
+    made.owner_ = ::getpid();
+
+    // The name is ours, so nobody uses what may be in the file.
+    if (made.file_ && (::ftruncate(made.file_.get(), 0) != 0 ||
+                       ::ftruncate(made.file_.get(), static_cast<off_t>(size)) != 0)) {
+        return errno_error(errno, made.path_);
+    }
+    if (auto mapped = made.map(size); !mapped) {
+        return std::move(mapped).error();
+    }
     for (const Image::Segment &segment : image.segments()) {
         const auto bytes = image.bytes(segment);
         std::memcpy(made.memory_.data() + segment.offset, bytes.data(), bytes.size());
@@ -86,6 +253,7 @@ Result<Export> Export::create(std::string_view name, const Image &image, std::si
     header.magic = ELISA_IMAGE_MAGIC;
     header.heap = ELISA_OBJECT_VA + made.heap_offset_;
     header.heap_size = made.memory_.size() - made.heap_offset_;
+    header.export_id = created->rsi;
     std::memcpy(made.memory_.data() + made.data_offset_, &header, sizeof(header));
 
     const MemoryRange range = made.memory_.range();
@@ -93,21 +261,6 @@ Result<Export> Export::create(std::string_view name, const Image &image, std::si
     if (!runs) {
         return runs.error();
     }
-
-    const std::string what = "exporting '" + made.name_ + "'";
-    const auto created = doorbell::call(ELISA_CALL_EXPORT_CREATE,
-                                        {.rbx = (*packed)[0],
-                                         .rsi = (*packed)[1],
-                                         .rdi = (*packed)[2],
-                                         .r8 = (*packed)[3],
-                                         .r9 = made.memory_.size()},
-                                        what);
-    if (!created) {
-        return created.error();
-    }
-    made.id_ = ExportId{created->rbx};
-    made.owner_ = ::getpid();
-
     for (const Image::Segment &segment : image.segments()) {
         // Data and heap are one.
         const std::uint64_t length =
@@ -122,8 +275,9 @@ Result<Export> Export::create(std::string_view name, const Image &image, std::si
 }
 
 Export::Export(Export &&other) noexcept
-    : name_{std::move(other.name_)}, id_{other.id_}, memory_{std::move(other.memory_)},
-      data_offset_{other.data_offset_},
+    : name_{std::move(other.name_)}, id_{other.id_}, file_{std::move(other.file_)},
+      path_{std::move(other.path_)}, memory_{std::move(other.memory_)},
+      taken_over_{other.taken_over_}, data_offset_{other.data_offset_},
       heap_offset_{other.heap_offset_}, entry_{other.entry_}, owner_{std::exchange(other.owner_, 0)}
 {
 }
@@ -132,7 +286,10 @@ Export &Export::operator=(Export &&other) noexcept
 {
     std::swap(name_, other.name_);
     std::swap(id_, other.id_);
+    std::swap(file_, other.file_);
+    std::swap(path_, other.path_);
     std::swap(memory_, other.memory_);
+    std::swap(taken_over_, other.taken_over_);
     std::swap(data_offset_, other.data_offset_);
     std::swap(heap_offset_, other.heap_offset_);
     std::swap(entry_, other.entry_);
@@ -164,10 +321,42 @@ Result<void> Export::destroy()
     }
     const auto destroyed = doorbell::call(ELISA_CALL_EXPORT_DESTROY, {.rbx = id_.value()},
                                           "destroying export '" + name_ + "'");
+    if (!path_.empty()) {
+        ::unlink(path_.c_str());
+    }
     if (!destroyed) {
         return destroyed.error();
     }
     return {};
+}
+
+Result<std::vector<Attached>> Export::attachments()
+{
+    const std::string what = "asking who is attached to export '" + name_ + "'";
+    std::vector<Attached> all;
+    for (std::uint64_t after = 0;;) {
+        const auto next =
+            doorbell::call(ELISA_CALL_ATTACHMENT_NEXT, {.rbx = id_.value(), .rsi = after}, what);
+        if (!next) {
+            return next.error();
+        }
+        after = next->rbx;
+        if (after == 0) {
+            return all;
+        }
+        if (next->rsi != ELISA_STATE_READY) {
+            continue;
+        }
+        const auto label =
+            doorbell::call(ELISA_CALL_EVENT_LABEL, {.rbx = id_.value(), .rsi = after}, what);
+        if (label) {
+            all.push_back({AttachmentId{after},
+                           doorbell::unpack_name({label->rbx, label->rsi, label->rdi, label->r8}),
+                           next->rdi, next->r8});
+        } else if (label.error().code != Errc::no_entry) {
+            return label.error();
+        }
+    }
 }
 
 Result<std::optional<Event>> Export::poll()
