@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import select
 import shutil
@@ -164,7 +165,10 @@ class Stage:
         self.vms[step["resume"]].qmp("cont")
 
     def do_qmp(self, step: dict) -> None:
-        self.vms[step["vm"]].qmp(step["qmp"], **step.get("arguments", {}))
+        answer = self.vms[step["vm"]].qmp(step["qmp"], **step.get("arguments", {}))
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        if (never := step.get("never")) and (found := re.search(never, text)):
+            raise StepFailed(f"QMP {step['qmp']} of VM {step['vm']} said '{found.group()}':\n{text[:2000]}")
 
     def do_mark(self, step: dict) -> None:
         for vm in self.started:

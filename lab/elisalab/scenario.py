@@ -35,7 +35,7 @@
                              # those that have been silent for so long killed first, until one says the pattern
     kill | pause | resume = "a"                    # SIGKILL QEMU; stop or continue its vCPUs
     run = "command on the host", timeout = 10, status = 0, expect = "re"    # pids of VMs are in $PID_<name>
-    qmp = "command", vm = "a", arguments = {}
+    qmp = "command", vm = "a", arguments = {}, never = "re"     # a failure if the answer matches
     mark = "name"            # keep KVM's counters of every VM under this name
     sleep = 1
 """
@@ -75,7 +75,7 @@ _STEPS: dict[str, tuple[type | tuple[type, ...], bool, set[str], set[str]]] = {
     "pause": (str, True, set(), set()),
     "resume": (str, True, set(), set()),
     "run": (str, False, set(), {"timeout", "status", "expect", "name"}),
-    "qmp": (str, False, {"vm"}, {"arguments"}),
+    "qmp": (str, False, {"vm"}, {"arguments", "never"}),
     "mark": (str, False, set(), set()),
     "sleep": ((int, float), False, set(), set()),
 }
@@ -166,7 +166,7 @@ def _step(raw: dict[str, Any], known: list[str], where: str) -> dict[str, Any]:
     for vm in [mentioned] if isinstance(mentioned, str) else mentioned:
         if vm not in known:
             raise LabError(f"{where}: there is no VM '{vm}'")
-    for key in ("pattern", "expect"):
+    for key in ("pattern", "expect", "never"):
         if key in raw:
             try:
                 re.compile(raw[key])

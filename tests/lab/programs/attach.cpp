@@ -15,6 +15,7 @@ struct Name {
 };
 
 constexpr std::array names{
+    Name{"nested", elisa::Errc::nested},       Name{"feature", elisa::Errc::feature},
     Name{"role", elisa::Errc::role},           Name{"no_entry", elisa::Errc::no_entry},
     Name{"refused", elisa::Errc::refused},     Name{"quota", elisa::Errc::quota},
     Name{"overlap", elisa::Errc::overlap},     Name{"pcid", elisa::Errc::pcid},

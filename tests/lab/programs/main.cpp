@@ -44,6 +44,21 @@ try {
     sweep->add_option("EVENT", swept.events)->required();
     sweep->add_option("--export", swept.export_name);
     sweep->add_option("--stride", swept.stride);
+    auto *other_gate = app.add_subcommand("other-gate");
+    other_gate->add_option("EXPORT", export_name);
+    double seconds = 8;
+    auto *survivor = app.add_subcommand("survivor");
+    survivor->add_option("EXPORT", export_name);
+    survivor->add_option("--seconds", seconds);
+    auto *quotas = app.add_subcommand("quotas");
+    quotas->add_option("EXPORT", export_name);
+    std::uint64_t wanted = 3;
+    auto *paused = app.add_subcommand("paused");
+    paused->add_option("EXPORT", export_name);
+    paused->add_option("--seconds", seconds);
+    auto *nmis = app.add_subcommand("nmis");
+    nmis->add_option("EXPORT", export_name);
+    nmis->add_option("--wanted", wanted);
     CLI11_PARSE(app, argc, argv);
 
     if (*unattached) {
@@ -66,6 +81,21 @@ try {
     }
     if (*leaks) {
         return probes::leaks(export_name);
+    }
+    if (*other_gate) {
+        return probes::other_gate(export_name);
+    }
+    if (*survivor) {
+        return probes::survivor(export_name, seconds);
+    }
+    if (*quotas) {
+        return probes::quotas(export_name);
+    }
+    if (*paused) {
+        return probes::paused(export_name, seconds);
+    }
+    if (*nmis) {
+        return probes::nmis(export_name, wanted);
     }
     if (*dead) {
         return probes::dead_export(export_name);

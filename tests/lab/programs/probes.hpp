@@ -69,4 +69,22 @@ int sweep(const SweepOptions &options);
 // be attached to.
 int dead_export(const std::string &export_name);
 
+// An image that left by the gate of the VM's other attachment: aborted, and its own sub context is
+// closed (I1). Wants the faults image.
+int other_gate(const std::string &export_name);
+
+// Calls while its export's manager is killed and another one takes over: none fails, memory and
+// counter are what they were, and the successor admits regions and attachments.
+int survivor(const std::string &export_name, double seconds);
+
+// With a quota of one attachment, 512 pinned pages and few calls a second.
+int quotas(const std::string &export_name);
+
+// Long calls for so many seconds, while the host pauses this VM and looks where it is: none of them
+// comes to harm (I6).
+int paused(const std::string &export_name, double seconds);
+
+// Long calls until this VM has got `wanted` NMIs: none of them does a call any harm (I6).
+int nmis(const std::string &export_name, std::uint64_t wanted);
+
 } // namespace probes
