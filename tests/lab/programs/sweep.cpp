@@ -16,6 +16,7 @@ namespace {
 
 enum class Allowed {
     nothing_else, // the crossing returns what it should, as if nothing had happened
+    a_cut,        // or says that it was cut short by a signal
     an_end,       // or says that its attachment has ended
     no_return,    // this machine is not there any more
 };
@@ -36,7 +37,7 @@ constexpr Event events[] = {
     {"memslot", SWEEP_MEMSLOT, Allowed::nothing_else, nullptr},
     {"tlb-flush", SWEEP_TLB_FLUSH, Allowed::nothing_else, nullptr},
     {"migration", SWEEP_MIGRATION, Allowed::nothing_else, nullptr},
-    {"user-space", SWEEP_USER_SPACE, Allowed::nothing_else, nullptr},
+    {"user-space", SWEEP_USER_SPACE, Allowed::a_cut, nullptr},
     {"revoke", SWEEP_REVOKE, Allowed::an_end, nullptr},
     {"init", SWEEP_INIT, Allowed::no_return, nullptr},
     {"reset", SWEEP_RESET, Allowed::no_return, nullptr},
@@ -179,6 +180,8 @@ class Sweep {
             }
             happened += outcome.happened ? 1 : 0;
             const bool good = result.ok() && result.value == value;
+            const bool cut =
+                event.allowed == Allowed::a_cut && result.status == -ELISA_E_INTERRUPTED;
             const bool end = event.allowed == Allowed::an_end &&
                              (result.status == -ELISA_E_REVOKED || result.status == -ELISA_E_DEAD);
             bool works = true;
@@ -188,7 +191,7 @@ class Sweep {
             }
             const auto next = works ? attachment_->call(0, 7) : elisa::CallResult{-1, 0};
             works &= next.ok() && next.value == 7;
-            if (!outcome.happened || outcome.late || !(good || end) || !works ||
+            if (!outcome.happened || outcome.late || !(good || cut || end) || !works ||
                 outcome.violations != violations_ || event.allowed == Allowed::no_return) {
                 wrong.push_back({{"place", step->place},
                                  {"happened", outcome.happened},
