@@ -34,6 +34,7 @@ struct elisa_vcpu {
  * @load_eptp:   KVM has a new root for the default context. True: must not go to
  *               EPT_POINTER now.
  * @reset:       INIT or reset: the vCPU's contexts end here.
+ * @sched_in:    the vCPU's thread is back on a CPU, off its default context. Atomic.
  * @from_user:   KVM_RUN begins; may sleep. User space may have set registers.
  * @to_user:     KVM_RUN is about to return to user space, which may read and set
  *               registers: the vCPU must be in its default context.
@@ -52,6 +53,7 @@ struct elisa_ops {
 	void (*defer_event)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 	bool (*load_eptp)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev, u64 eptp);
 	void (*reset)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+	void (*sched_in)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 	void (*from_user)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 	void (*to_user)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 	void (*vcpu_free)(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
@@ -205,6 +207,14 @@ static __always_inline void elisa_reset(struct kvm_vcpu *vcpu)
 
 	if (ev)
 		elisa_ops->reset(vcpu, ev);
+}
+
+static __always_inline void elisa_sched_in(struct kvm_vcpu *vcpu)
+{
+	struct elisa_vcpu *ev = elisa_off_default(vcpu);
+
+	if (ev)
+		elisa_ops->sched_in(vcpu, ev);
 }
 
 static __always_inline void elisa_from_user(struct kvm_vcpu *vcpu)

@@ -286,6 +286,7 @@ bool elisa_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 void elisa_defer_event(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 bool elisa_load_eptp(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev, u64 eptp);
 void elisa_reset(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
+void elisa_sched_in(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 void elisa_to_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 
 /* rate.c */

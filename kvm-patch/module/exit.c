@@ -219,6 +219,8 @@ static void arm_trap(struct elisa_armed_vcpu *av)
  */
 static void hold_signal(struct elisa_armed_vcpu *av)
 {
+	if (!task_sigpending(current) || fatal_signal_pending(current))
+		return;
 	clear_thread_flag(TIF_SIGPENDING);
 	av->signal_held = true;
 	arm_trap(av);
@@ -235,7 +237,7 @@ static void pass_over(struct elisa_armed_vcpu *av, const struct elisa_exit *x)
 		abort_crossing(av, ELISA_E_BUDGET);
 	} else if (fatal_signal_pending(current)) {
 		abort_crossing(av, ELISA_E_INTERRUPTED);
-	} else if (task_sigpending(current)) {
+	} else {
 		hold_signal(av);
 	}
 }
@@ -377,6 +379,15 @@ void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		return;
 	}
 	elisa_kvm_hold_controls(vcpu);
+}
+
+/* Signals come while the thread waits for a CPU, too. */
+void elisa_sched_in(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
+{
+	struct elisa_armed_vcpu *av = to_armed(ev);
+
+	if (av->current_context && !av->in_gate)
+		hold_signal(av);
 }
 
 void elisa_to_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)

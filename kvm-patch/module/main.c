@@ -59,6 +59,7 @@ static const struct elisa_ops ops = {
 	.defer_event = elisa_defer_event,
 	.load_eptp = elisa_load_eptp,
 	.reset = elisa_reset,
+	.sched_in = elisa_sched_in,
 	.from_user = elisa_from_user,
 	.to_user = elisa_to_user,
 	.vcpu_free = elisa_context_vcpu_free,
