@@ -226,7 +226,7 @@ void known_refusals_of_a_guest()
             expect(&row, 1, handle);
         }
     }
-    for (u32 number = ELISA_CALL_EXPORT_CREATE; number <= ELISA_CALL_EVENT_LABEL; ++number) {
+    for (u32 number = ELISA_CALL_EXPORT_CREATE; number <= ELISA_CALL_ATTACHMENT_NEXT; ++number) {
         const Row row{number, region, 0, region_gpa, huge, -ELISA_E_ROLE, "a manager's call"};
         expect(&row, 1, port.handle);
     }
@@ -252,7 +252,7 @@ void known_refusals_of_a_guest()
 void known_refusals_by_role(i64 of_manager_calls, i64 of_guest_calls)
 {
     for (u32 number = ELISA_CALL_EXPORT_CREATE; number <= ELISA_CALL_ABORT_INFO; ++number) {
-        const bool managers = number <= ELISA_CALL_EVENT_LABEL;
+        const bool managers = number <= ELISA_CALL_ATTACHMENT_NEXT;
         const i64 answer = managers ? of_manager_calls : of_guest_calls;
         if (answer == 0 || (!managers && number < ELISA_CALL_ATTACH)) {
             continue;
@@ -276,7 +276,7 @@ void calls_table(const Scale &scale)
     const u32 is = role();
     guest_role = is == ELISA_ROLE_GUEST;
     for (const u32 number :
-         {8u, 15u, 27u, 28u, 63u, 255u, 0x7fff'ffffu, 0x8000'0000u, 0xffff'ffffu}) {
+         {10u, 15u, 27u, 28u, 63u, 255u, 0x7fff'ffffu, 0x8000'0000u, 0xffff'ffffu}) {
         const Row row{number, 0, 0, 0, 0, -ELISA_E_BADCALL, "no such call"};
         expect(&row, 1, 0);
     }
