@@ -54,7 +54,8 @@ class Program:
     def until(self, what: str, done: Any, seconds: float = 20) -> None:
         limit = time.monotonic() + seconds
         while not done():
-            if not self.running() or time.monotonic() > limit:
+            ended = not self.running()  # asked first: what it did last is there then
+            if (ended and not done()) or time.monotonic() > limit:
                 raise self.failure(f"no {what} within {seconds:g} s")
             time.sleep(0.02)
 
