@@ -224,12 +224,6 @@ def problems(soak: Soak, source: dict[str, Any], sink: dict[str, Any], counted: 
         if own["received"] > port["rx_frames"]:
             found.append(f"{label} received {own['received']} frames, the switch delivered {port['rx_frames']}")
 
-    for name, end in (("source", source), ("sink", sink)):
-        if end["stalled_calls"]:
-            found.append(f"steady {name}: {end['stalled_calls']} calls took more than 10 ms, the longest {end['worst_call_us'] / 1000:.1f} ms, "
-                         "without the time it had no CPU")
-    if sink["stalled_deliveries"]:
-        found.append(f"{sink['stalled_deliveries']} steady frames were late by more than 10 ms, up to {sink['worst_delivery_us'] / 1000:.1f} ms")
     if sink["reordered"]:
         found.append(f"{sink['reordered']} steady frames came out of order")
     if sink["steady"] == 0:
@@ -237,14 +231,25 @@ def problems(soak: Soak, source: dict[str, Any], sink: dict[str, Any], counted: 
     dropped = sum(by_label.get(soak.sink.label, {"drops": {}})["drops"].values())
     if sink["lost"] > dropped:
         found.append(f"{sink['lost']} steady frames were lost, {dropped} drops are counted at their receiver")
-    if sink["lost"] and max(sink["worst_scheduler_us"], source["worst_scheduler_us"]) < 50_000:
-        found.append(f"{sink['lost']} steady frames were dropped although nobody of the pair was long without a CPU")
-
     for what, count in after.items():
         if count > before[what] + (_SCRATCH if what.endswith("mappings") else 0):
             found.append(f"leak: {what} were {before[what]} before, {count} after")
     if rss_growth_kb > 4096:
         found.append(f"leak: the manager grew by {rss_growth_kb} kB")
+    return found
+
+
+def stalls(source: dict[str, Any], sink: dict[str, Any]) -> list[str]:
+    """What a machine that is taken away from under us (a hypervisor's steal) can cause, too."""
+    found: list[str] = []
+    for name, end in (("source", source), ("sink", sink)):
+        if end["stalled_calls"]:
+            found.append(f"steady {name}: {end['stalled_calls']} calls took more than 10 ms, the longest {end['worst_call_us'] / 1000:.1f} ms, "
+                         "without the time it had no CPU")
+    if sink["stalled_deliveries"]:
+        found.append(f"{sink['stalled_deliveries']} steady frames were late by more than 10 ms, up to {sink['worst_delivery_us'] / 1000:.1f} ms")
+    if sink["lost"] and max(sink["worst_scheduler_us"], source["worst_scheduler_us"]) < 50_000:
+        found.append(f"{sink['lost']} steady frames were dropped although nobody of the pair was long without a CPU")
     return found
 
 
@@ -271,12 +276,15 @@ def _run(arguments: argparse.Namespace, folder: Path, plugins: Path) -> int:
     finally:
         soak.close()
     found = problems(soak, source, sink, counted, before, after, growth)
+    late = stalls(source, sink)
+    if not arguments.stalls_allowed:
+        found += late
     ports = counted["ports"]
     summary = {
         "seconds": seconds, "seed": seed, **soak.done,
         "frames": sum(port["tx_frames"] for port in ports), "delivered": sum(port["rx_frames"] for port in ports),
         "drops": _sum_drops(ports), "source": source, "sink": sink, "before": before, "after": after,
-        "manager_growth_kb": growth, "problems": found,
+        "manager_growth_kb": growth, "problems": found, "stalls": late,
     }
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(summary, indent=1) + "\n")
@@ -284,7 +292,7 @@ def _run(arguments: argparse.Namespace, folder: Path, plugins: Path) -> int:
     print(f"steady pair: {sink['steady']} frames, {sink['lost']} lost (all counted as drops); longest call "
           f"{max(source['worst_call_us'], sink['worst_call_us']) / 1000:.2f} ms, latest delivery {sink['worst_delivery_us'] / 1000:.2f} ms; "
           f"longest without a CPU {max(source['worst_scheduler_us'], sink['worst_scheduler_us']) / 1000:.1f} ms (the scheduler's doing)")
-    for problem in found:
+    for problem in dict.fromkeys(found + late):
         print(f"soak: {problem}", file=sys.stderr)
     print("soak: " + ("passed" if not found else f"{len(found)} problems; --seed {seed} repeats the sequence; logs: {logs}"))
     return 1 if found else 0
@@ -303,6 +311,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seconds", type=float, help="instead of minutes")
     parser.add_argument("--seed", type=int, help="of an earlier run, to repeat what it did")
+    parser.add_argument("--stalls-allowed", action="store_true", help="stalls are said but are no failure")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--build", type=Path, default=_ROOT / "build")
     arguments = parser.parse_args()
