@@ -6,6 +6,7 @@
 #include "program.hpp"
 #include "sweep_abi.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <optional>
@@ -73,6 +74,14 @@ apps::Json path(std::uint64_t places)
         all.push_back(text);
     }
     return all;
+}
+
+// Only a crossing that nothing disturbed comes by there.
+bool is_gate_exit(const apps::Json &place)
+{
+    char text[32];
+    std::snprintf(text, sizeof(text), "gate %#x", ELISA_LANDING_OFF - 3);
+    return place == text;
 }
 
 // The sum over the CPUs.
@@ -143,11 +152,15 @@ class Sweep {
     std::uint64_t record()
     {
         static_cast<void>(attachment_->call(0, 1));
-        if (!arm(SWEEP_NOTHING, SWEEP_RECORD, 0)) {
-            return 0;
+        std::uint64_t places = 0;
+        for (int i = 0; i < 20; ++i) {
+            if (!arm(SWEEP_NOTHING, SWEEP_RECORD, 0)) {
+                return 0;
+            }
+            static_cast<void>(attachment_->call(0, 1));
+            places = done().places;
         }
-        static_cast<void>(attachment_->call(0, 1));
-        return done().places;
+        return places;
     }
 
     apps::Json sweep(const Event &event)
@@ -173,7 +186,7 @@ class Sweep {
             const auto value = static_cast<std::int64_t>(0x1234 + step->place);
             auto result = attachment_->call(0, static_cast<std::uint64_t>(value));
             auto outcome = done();
-            for (int again = 0; !outcome.happened && again < 3; ++again) {
+            for (int again = 0; !outcome.happened && again < 20; ++again) {
                 static_cast<void>(arm(event.number, step->place, 0));
                 result = attachment_->call(0, static_cast<std::uint64_t>(value));
                 outcome = done();
@@ -229,7 +242,8 @@ int sweep(const SweepOptions &options)
         return apps::fail("lab-probe", *error);
     }
     const std::uint64_t places = sweep.record();
-    bool ok = places > 50;
+    const apps::Json way = path(places);
+    bool ok = std::ranges::any_of(way, [](const apps::Json &place) { return is_gate_exit(place); });
     apps::Json seen = apps::Json::object();
     for (const std::string &name : options.events) {
         const Event *const event = event_named(name);
@@ -242,7 +256,7 @@ int sweep(const SweepOptions &options)
     }
     apps::print_result({{"probe", "sweep"},
                         {"places", places},
-                        {"path", path(places)},
+                        {"path", way},
                         {"events", seen},
                         {"ok", ok}});
     return ok ? 0 : 1;
