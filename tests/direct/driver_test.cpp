@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What testpmd does not do: every kind of mbuf through two ports of one process, and who owns it.
 // usage: driver_test EAL-ARGUMENTS, with two net_rvif ports.
+#include "check.hpp"
+
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -14,36 +16,14 @@
 
 namespace {
 
+using namespace direct;
+
 constexpr unsigned pool_size = 8191;
 constexpr std::uint16_t queues = 2;
 constexpr std::uint16_t depth = 512;
 
 rte_mempool *pool;
 rte_ether_addr macs[2];
-const char *current = "";
-
-#define CHECK_EQ(wanted, seen) check_eq((wanted), (seen), #seen, __LINE__)
-
-template <class A, class B>
-void check_eq(A wanted, B seen, const char *what, int line)
-{
-    const auto a = static_cast<long long>(wanted);
-    const auto b = static_cast<long long>(seen);
-    if (a != b) {
-        std::fprintf(stderr, "FAILED %s, line %d: %s is %lld, wanted %lld\n", current, line, what,
-                     b, a);
-        std::exit(1);
-    }
-}
-
-std::uint64_t xstat(std::uint16_t port, const char *name)
-{
-    std::uint64_t id = 0;
-    std::uint64_t value = 0;
-    CHECK_EQ(0, rte_eth_xstats_get_id_by_name(port, name, &id));
-    CHECK_EQ(1, rte_eth_xstats_get_by_id(port, &id, &value, 1));
-    return value;
-}
 
 // `size` bytes from port 0 to port 1, in segments of at most `segment`.
 rte_mbuf *make(std::size_t size, std::size_t segment = 2048, unsigned char seed = 1)
@@ -281,11 +261,6 @@ void sending_to_a_stopped_port_is_counted()
     sent_and_received(make(64), 64);
 }
 
-struct Case {
-    const char *name;
-    void (*run)();
-};
-#define CASE(name) Case{#name, name}
 constexpr Case cases[] = {
     CASE(tx_gives_up_its_reference_to_what_it_reports_as_sent),
     CASE(bursts_longer_than_a_call_are_sent_whole),

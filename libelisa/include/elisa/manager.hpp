@@ -7,6 +7,7 @@
 //     for (;;) { auto event = made->poll(); ... made->admit(*event, arg); }
 #pragma once
 
+#include "elisa/doorbell.hpp"
 #include "elisa/error.hpp"
 #include "elisa/image.hpp"
 #include "elisa/memory.hpp"
@@ -110,12 +111,15 @@ class Export {
 
   private:
     Export() = default;
+    [[nodiscard]] static Result<Export> begin(std::string_view name, const Image &image,
+                                              bool create);
     [[nodiscard]] Result<void> open_file(bool create);
     [[nodiscard]] Result<void> map(std::size_t size);
     [[nodiscard]] Result<void> match(const Image &image, std::uint64_t id) const;
     Result<void> reply(const Event &event, std::int64_t verdict, std::uint64_t arg);
 
     std::string name_;
+    doorbell::PackedName packed_name_{};
     ExportId id_;
     UniqueFd file_; // of the memory, locked while this process manages it
     std::string path_;

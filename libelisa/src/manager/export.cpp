@@ -130,6 +130,30 @@ Result<void> Export::match(const Image &image, std::uint64_t id) const
     return {};
 }
 
+// What an export of this image begins with, new or taken over: its name is good, there is a module to
+// ask, and its file is locked by this process.
+Result<Export> Export::begin(std::string_view name, const Image &image, bool create)
+{
+    const auto packed = doorbell::pack_name(name);
+    if (!packed) {
+        return packed.error();
+    }
+    const auto version = doorbell::probe();
+    if (!version) {
+        return version.error();
+    }
+    Export begun;
+    begun.name_ = name;
+    begun.packed_name_ = *packed;
+    begun.data_offset_ = image.data().offset;
+    begun.heap_offset_ = image.end();
+    begun.entry_ = image.entry();
+    if (auto opened = begun.open_file(create); !opened) {
+        return std::move(opened).error();
+    }
+    return begun;
+}
+
 Result<Export> Export::open(std::string_view name, const Image &image, std::size_t heap_size)
 {
     auto taken = take_over(name, image);
@@ -141,28 +165,17 @@ Result<Export> Export::open(std::string_view name, const Image &image, std::size
 
 Result<Export> Export::take_over(std::string_view name, const Image &image)
 {
-    const auto packed = doorbell::pack_name(name);
-    if (!packed) {
-        return packed.error();
+    auto begun = begin(name, image, false);
+    if (!begun) {
+        return begun;
     }
-    const auto version = doorbell::probe();
-    if (!version) {
-        return version.error();
-    }
-    Export found;
-    found.name_ = name;
-    found.data_offset_ = image.data().offset;
-    found.heap_offset_ = image.end();
-    found.entry_ = image.entry();
-    if (auto opened = found.open_file(false); !opened) {
-        return std::move(opened).error();
-    }
+    Export &found = *begun;
     const std::string what = "taking export '" + found.name_ + "' over";
     const auto answer = doorbell::call(ELISA_CALL_EXPORT_TAKE_OVER,
-                                       {.rbx = (*packed)[0],
-                                        .rsi = (*packed)[1],
-                                        .rdi = (*packed)[2],
-                                        .r8 = (*packed)[3]},
+                                       {.rbx = found.packed_name_[0],
+                                        .rsi = found.packed_name_[1],
+                                        .rdi = found.packed_name_[2],
+                                        .r8 = found.packed_name_[3]},
                                        what);
     if (!answer) {
         return answer.error();
@@ -187,7 +200,7 @@ Result<Export> Export::take_over(std::string_view name, const Image &image)
     }
     found.owner_ = ::getpid();
     found.taken_over_ = true;
-    return found;
+    return begun;
 }
 
 Result<Export> Export::create(std::string_view name, const Image &image, std::size_t heap_size)
@@ -196,31 +209,18 @@ Result<Export> Export::create(std::string_view name, const Image &image, std::si
         return make_error(Errc::invalid, "a heap of " + std::to_string(heap_size) +
                                              " bytes is more than an object can be");
     }
-    const auto packed = doorbell::pack_name(name);
-    if (!packed) {
-        return packed.error();
+    auto begun = begin(name, image, true);
+    if (!begun) {
+        return begun;
     }
-    const auto version = doorbell::probe();
-    if (!version) {
-        return version.error();
-    }
-
-    Export made;
-    made.name_ = name;
-    made.data_offset_ = image.data().offset;
-    made.heap_offset_ = image.end();
-    made.entry_ = image.entry();
-    if (auto opened = made.open_file(true); !opened) {
-        return std::move(opened).error();
-    }
-
+    Export &made = *begun;
     const std::string what = "exporting '" + made.name_ + "'";
     const std::size_t size =
         (image.end() + heap_size + huge_page_size - 1) / huge_page_size * huge_page_size;
-    const doorbell::Registers request{.rbx = (*packed)[0],
-                                      .rsi = (*packed)[1],
-                                      .rdi = (*packed)[2],
-                                      .r8 = (*packed)[3],
+    const doorbell::Registers request{.rbx = made.packed_name_[0],
+                                      .rsi = made.packed_name_[1],
+                                      .rdi = made.packed_name_[2],
+                                      .r8 = made.packed_name_[3],
                                       .r9 = size};
     auto created = doorbell::call(ELISA_CALL_EXPORT_CREATE, request, what);
     if (!created && created.error().code == Errc::exists && made.file_) {
@@ -271,11 +271,11 @@ Result<Export> Export::create(std::string_view name, const Image &image, std::si
             return std::move(added).error();
         }
     }
-    return made;
+    return begun;
 }
 
 Export::Export(Export &&other) noexcept
-    : name_{std::move(other.name_)}, id_{other.id_}, file_{std::move(other.file_)},
+    : name_{std::move(other.name_)}, packed_name_{other.packed_name_}, id_{other.id_}, file_{std::move(other.file_)},
       path_{std::move(other.path_)}, memory_{std::move(other.memory_)},
       taken_over_{other.taken_over_}, data_offset_{other.data_offset_},
       heap_offset_{other.heap_offset_}, entry_{other.entry_}, owner_{std::exchange(other.owner_, 0)}
@@ -285,6 +285,7 @@ Export::Export(Export &&other) noexcept
 Export &Export::operator=(Export &&other) noexcept
 {
     std::swap(name_, other.name_);
+    std::swap(packed_name_, other.packed_name_);
     std::swap(id_, other.id_);
     std::swap(file_, other.file_);
     std::swap(path_, other.path_);

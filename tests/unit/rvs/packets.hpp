@@ -137,10 +137,9 @@ inline Bytes packet(const Packet &p)
 // The frame with a tag put in.
 inline Bytes tagged(const Bytes &frame, std::uint16_t tci)
 {
-    Bytes out(frame.begin(), frame.begin() + 12);
-    out.insert(out.end(), {0x81, 0x00, static_cast<std::uint8_t>(tci >> 8),
-                           static_cast<std::uint8_t>(tci)});
-    out.insert(out.end(), frame.begin() + 12, frame.end());
+    Bytes out = frame;
+    out.insert(out.begin() + 12, {0x81, 0x00, static_cast<std::uint8_t>(tci >> 8),
+                                  static_cast<std::uint8_t>(tci)});
     return out;
 }
 

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Addresses, sizes, queues, links, hotplug.
+#include "nic_cases.hpp"
+
+#include <initializer_list>
+#include <rte_dev.h>
+#include <rte_eal.h>
+
+namespace direct {
+namespace {
+
+void unknown_addresses_reach_promiscuous_ports_only()
+{
+    start_both({});
+    const auto arrives = [](const std::array<std::uint8_t, 6> &to) {
+        transmit(make(frame(to, mac_of(0))));
+        auto got = receive();
+        const std::size_t n = got.size();
+        drop(got);
+        return n;
+    };
+    const std::array<std::uint8_t, 6> unknown{2, 9, 9, 9, 9, 9};
+    CHECK_EQ(0, rte_eth_promiscuous_get(1));
+    CHECK_EQ(0, arrives(unknown));
+    CHECK_EQ(0, arrives(multicast));
+    CHECK_EQ(1, arrives(broadcast));
+    CHECK_EQ(1, arrives(mac_of(1)));
+    CHECK_EQ(0, rte_eth_allmulticast_enable(1));
+    CHECK_EQ(0, arrives(unknown));
+    CHECK_EQ(1, arrives(multicast));
+    CHECK_EQ(0, rte_eth_promiscuous_enable(1));
+    CHECK_EQ(0, rte_eth_allmulticast_disable(1));
+    CHECK_EQ(1, arrives(unknown));
+    CHECK_EQ(1, arrives(multicast));
+    CHECK_EQ(0, rte_eth_promiscuous_disable(1));
+    CHECK_EQ(0, arrives(unknown));
+
+    rte_ether_addr other = {{2, 0, 0, 0, 0x77, 1}};
+    CHECK_EQ(0, rte_eth_dev_default_mac_addr_set(1, &other));
+    CHECK_EQ(1, arrives({2, 0, 0, 0, 0x77, 1}));
+    stop_both();
+}
+
+void jumbo_frames_need_the_mtu()
+{
+    start_both({.rx_offloads = RTE_ETH_RX_OFFLOAD_SCATTER, .mtu = 9000});
+    const auto arrives = [](std::size_t size) {
+        transmit(make(frame(mac_of(1), mac_of(0), size)));
+        auto got = receive();
+        const std::size_t n = got.empty() ? 0 : got[0].mbuf->pkt_len;
+        drop(got);
+        return n;
+    };
+    CHECK_EQ(9014, arrives(9014));
+    CHECK_EQ(9018, arrives(9018)); // with a tag
+    CHECK_EQ(0, arrives(9019));
+    CHECK_EQ(1, xstat(1, "rx_oversize"));
+    CHECK_EQ(0, rte_eth_dev_set_mtu(1, 1500));
+    CHECK_EQ(0, arrives(2000));
+    CHECK_EQ(1514, arrives(1514));
+    CHECK_EQ(0, rte_eth_dev_set_mtu(1, 65000));
+    CHECK_EQ(65014, arrives(65014));
+    CHECK(rte_eth_dev_set_mtu(1, 67) != 0);
+    stop_both();
+}
+
+void queues_stop_and_start_alone()
+{
+    start_both({.queues = 2});
+    const Bytes f = frame(mac_of(1), mac_of(0));
+    CHECK_EQ(0, rte_eth_dev_rx_queue_stop(1, 0));
+    transmit(make(f));
+    auto got = receive();
+    CHECK_EQ(0, got.size());
+    CHECK_EQ(0, rte_eth_dev_rx_queue_start(1, 0));
+    CHECK_EQ(0, receive().size()); // what came meanwhile is gone, and counted
+    CHECK_EQ(1, xstat(1, "rx_stopped"));
+    transmit(make(f));
+    got = receive();
+    CHECK_EQ(1, got.size());
+    drop(got);
+    CHECK_EQ(0, rte_eth_dev_tx_queue_stop(0, 0));
+    rte_mbuf *mbuf = make(f);
+    CHECK_EQ(0, rte_eth_tx_burst(0, 0, &mbuf, 1));
+    CHECK_EQ(0, rte_eth_dev_tx_queue_start(0, 0));
+    CHECK_EQ(1, rte_eth_tx_burst(0, 0, &mbuf, 1));
+    got = receive();
+    CHECK_EQ(1, got.size());
+    drop(got);
+    stop_both();
+}
+
+void queues_may_start_later_than_their_port()
+{
+    start(0, {});
+    start(1, {.deferred = true});
+    poll_all(0);
+    rte_eth_rxq_info info;
+    CHECK_EQ(0, rte_eth_rx_queue_info_get(1, 0, &info));
+    CHECK_EQ(RTE_ETH_QUEUE_STATE_STOPPED, info.queue_state);
+    CHECK_EQ(0, receive().size());
+    CHECK_EQ(0, rte_eth_dev_rx_queue_start(1, 0));
+    poll_all(1);
+    transmit(make(frame(mac_of(1), mac_of(0))));
+    auto got = receive();
+    CHECK_EQ(1, got.size());
+    drop(got);
+    rte_mbuf *mbuf = make(frame(mac_of(0), mac_of(1)));
+    CHECK_EQ(0, rte_eth_tx_burst(1, 0, &mbuf, 1));
+    CHECK_EQ(0, rte_eth_dev_tx_queue_start(1, 0));
+    CHECK_EQ(1, rte_eth_tx_burst(1, 0, &mbuf, 1));
+    got = receive(0);
+    CHECK_EQ(1, got.size());
+    drop(got);
+    stop_both();
+}
+
+void descriptors_tell_how_full_a_queue_is()
+{
+    start_both({});
+    CHECK_EQ(0, rte_eth_rx_queue_count(1, 0));
+    CHECK_EQ(RTE_ETH_RX_DESC_AVAIL, rte_eth_rx_descriptor_status(1, 0, 0));
+    for (int i = 0; i < 5; ++i) {
+        transmit(make(frame(mac_of(1), mac_of(0))));
+    }
+    CHECK_EQ(5, rte_eth_rx_queue_count(1, 0));
+    CHECK_EQ(RTE_ETH_RX_DESC_DONE, rte_eth_rx_descriptor_status(1, 0, 4));
+    CHECK_EQ(RTE_ETH_RX_DESC_AVAIL, rte_eth_rx_descriptor_status(1, 0, 5));
+    CHECK(rte_eth_rx_descriptor_status(1, 0, depth) < 0);
+    CHECK_EQ(RTE_ETH_TX_DESC_DONE, rte_eth_tx_descriptor_status(0, 0, 0));
+    auto got = receive();
+    CHECK_EQ(5, got.size());
+    drop(got);
+    CHECK_EQ(0, rte_eth_rx_queue_count(1, 0));
+    stop_both();
+}
+
+void a_port_is_reconfigured_without_a_restart()
+{
+    for (const std::uint16_t queues : std::initializer_list<std::uint16_t>{1, 4, 8, 2}) {
+        start_both({.queues = queues});
+        const Bytes f = frame(mac_of(1), mac_of(0));
+        transmit(make(f));
+        auto got = receive();
+        CHECK_EQ(1, got.size());
+        drop(got);
+        rte_eth_stats stats;
+        CHECK_EQ(0, rte_eth_stats_get(1, &stats));
+        CHECK_EQ(0, stats.imissed);
+        stop_both();
+    }
+}
+
+void links_are_up_while_the_port_runs()
+{
+    rte_eth_link link;
+    CHECK_EQ(0, rte_eth_link_get_nowait(1, &link));
+    CHECK_EQ(RTE_ETH_LINK_DOWN, link.link_status);
+    start_both({});
+    CHECK_EQ(0, rte_eth_link_get_nowait(1, &link));
+    CHECK_EQ(RTE_ETH_LINK_UP, link.link_status);
+    CHECK_EQ(RTE_ETH_SPEED_NUM_100G, link.link_speed);
+    stop_both();
+    CHECK_EQ(0, rte_eth_link_get_nowait(1, &link));
+    CHECK_EQ(RTE_ETH_LINK_DOWN, link.link_status);
+}
+
+void ports_are_plugged_in_and_out()
+{
+    start_both({});
+    const std::string arguments = "backend=direct,socket=" + socket_path;
+    for (int round = 0; round < 3; ++round) {
+        CHECK_EQ(0, rte_eal_hotplug_add("vdev", "net_rvif7", arguments.c_str()));
+        std::uint16_t port = 0;
+        CHECK_EQ(0, rte_eth_dev_get_port_by_name("net_rvif7", &port));
+        start(port, {});
+        poll_all(port);
+        transmit(make(frame(mac_of(port), mac_of(0))));
+        auto got = receive(port);
+        CHECK_EQ(1, got.size());
+        drop(got);
+        CHECK_EQ(0, rte_eth_dev_stop(port));
+        CHECK_EQ(0, rte_eal_hotplug_remove("vdev", "net_rvif7"));
+        CHECK(rte_eth_dev_is_valid_port(port) == 0);
+    }
+    transmit(make(frame(mac_of(1), mac_of(0))));
+    auto got = receive();
+    CHECK_EQ(1, got.size());
+    drop(got);
+    stop_both();
+}
+
+void the_driver_says_what_it_can()
+{
+    rte_eth_dev_info info;
+    CHECK_EQ(0, rte_eth_dev_info_get(0, &info));
+    CHECK_EQ(RVIF_RETA_SIZE, info.reta_size);
+    CHECK_EQ(8, info.max_rx_queues);
+    CHECK_EQ(64, info.rx_desc_lim.nb_min);
+    CHECK((info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0);
+    CHECK((info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0);
+    rte_eth_conf conf{};
+    conf.rxmode.offloads = RTE_ETH_RX_OFFLOAD_SECURITY; // what it cannot is refused by ethdev
+    CHECK(rte_eth_dev_configure(0, 1, 1, &conf) != 0);
+    conf.rxmode.offloads = 0;
+    CHECK(rte_eth_dev_configure(0, 9, 1, &conf) != 0);
+}
+
+constexpr Case cases[] = {
+    CASE(the_driver_says_what_it_can),
+    CASE(unknown_addresses_reach_promiscuous_ports_only),
+    CASE(jumbo_frames_need_the_mtu),
+    CASE(queues_stop_and_start_alone),
+    CASE(queues_may_start_later_than_their_port),
+    CASE(descriptors_tell_how_full_a_queue_is),
+    CASE(a_port_is_reconfigured_without_a_restart),
+    CASE(links_are_up_while_the_port_runs),
+    CASE(ports_are_plugged_in_and_out),
+};
+
+} // namespace
+
+std::span<const Case> port_cases()
+{
+    return cases;
+}
+
+} // namespace direct
