@@ -117,14 +117,17 @@ int leaks(const std::string &export_name)
     if (!attachment) {
         return apps::fail("lab-probe", attachment.error());
     }
+    const bool stays = stay_on(0);
     const std::uint64_t avx = __builtin_cpu_supports("avx") != 0 ? NOP_TRASH_AVX : 0;
     const auto returned = left_behind(*attachment, avx, 0);
     const auto aborted = left_behind(*attachment, avx | NOP_TRASH_FAULT, -ELISA_E_FAULT);
-    const bool ok = returned.empty() && aborted.empty();
+    const bool closed = sub_is_closed(*attachment);
+    const bool ok = stays && returned.empty() && aborted.empty() && closed;
     apps::print_result({{"probe", "leaks"},
                         {"avx", avx != 0},
                         {"after_a_return", returned},
                         {"after_an_abort", aborted},
+                        {"sub_closed", closed},
                         {"ok", ok}});
     return ok ? 0 : 1;
 }

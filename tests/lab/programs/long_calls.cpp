@@ -53,17 +53,6 @@ apps::Json to_json(const Outcome &outcome)
     return seen;
 }
 
-bool sub_is_closed(const elisa::Attachment &attachment)
-{
-    const auto before = attachment.stats();
-    const int signal = signal_of([&] {
-        vmfunc(0, static_cast<std::uint32_t>(attachment.sub_index()));
-        return true;
-    });
-    const auto after = attachment.stats();
-    return signal == SIGILL && before && after && before->aborts == after->aborts;
-}
-
 // As this guest's kernel has counted them, over all CPUs.
 std::uint64_t nmi_count()
 {

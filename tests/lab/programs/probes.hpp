@@ -8,12 +8,24 @@
 #include <string>
 #include <vector>
 
+namespace elisa {
+class Attachment;
+}
+
 namespace probes {
 
 // Of `action` in a child process: 0, or the signal that ended it; -1 if it returned false.
 [[nodiscard]] int signal_of(const std::function<bool()> &action);
 
 void vmfunc(std::uint32_t leaf, std::uint32_t index);
+
+// Keeps this process and its children on one vCPU. Each has a list of its own: what is to be seen of a crossing must be looked for on
+// the vCPU that crossed. False: it could not be.
+[[nodiscard]] bool stay_on(int cpu);
+
+// I1, on the vCPU that this process stays on. A VMFUNC that did switch would be aborted in there and come back by an old stack,
+// perhaps to its own SIGILL: so the aborts count, too.
+[[nodiscard]] bool sub_is_closed(const elisa::Attachment &attachment);
 
 // VMFUNC is #UD in a VM that is not attached, whatever the index.
 int vmfunc_unattached();

@@ -147,6 +147,25 @@ TEST_P(HostileDescriptor, IsDroppedWithItsReasonAndTheNextFrameGoesThrough)
     EXPECT_EQ(stats.frames.tx_frames, 1u);
 }
 
+// The frames before it are for the same lane, so that the switch takes its shorter way for them; and what it points at, as far as it
+// lies in the region, begins like them.
+TEST_P(HostileDescriptor, IsDroppedInARunOfGoodFrames)
+{
+    Scene s;
+    const Bytes good = frame(mac(2), mac(1), 64);
+    const Desc bad = GetParam().make(s.sender);
+    const std::uint64_t offset = RVIF_ADDR_OFFSET(bad.addr);
+    const rvif_addr_t staged = s.sender.stage(good);
+    if (offset < s.sender.memory().size())
+        std::memcpy(s.sender.memory().data() + offset, good.data(),
+                    std::min<std::size_t>(good.size(), s.sender.memory().size() - offset));
+    for (std::uint32_t i = 0; i < 6; ++i)
+        s.sender.desc(i, i == 3 ? bad : Desc{staged, good.size()});
+    EXPECT_EQ(s.sender.transmit(6), 6);
+    EXPECT_EQ(s.take(), Frames(5, good));
+    EXPECT_EQ(s.sender.drops(GetParam().reason), 1u);
+}
+
 TEST_P(HostileDescriptor, SpoilsTheWholeChainThatItIsIn)
 {
     const bool short_one = GetParam().reason == RVIF_DROP_SHORT; // no fault of a segment
@@ -266,6 +285,22 @@ TEST_P(HostileBuffer, IsNotWrittenToAndStandsUntilItIsReplaced)
     receiver.post(sender.source(), 1); // entry 0, again
     EXPECT_EQ(sender.send(f), 1);
     EXPECT_EQ(receiver.receive_all(sender.source()), Frames{f});
+}
+
+TEST_P(HostileBuffer, InTheMiddleOfARunStopsItThere)
+{
+    World world;
+    Guest sender{world, 0};
+    Guest receiver{world, 1};
+    sender.join();
+    receiver.join();
+    receiver.post(sender.source(), 6);
+    receiver.post_raw(sender.source(), 3, GetParam().unit(receiver));
+    const Bytes f = frame(mac(2), mac(1), 1500);
+    EXPECT_EQ(sender.send(Frames(6, f)), 6);
+    EXPECT_EQ(receiver.stats().frames.rx_frames, 3u);
+    EXPECT_EQ(receiver.drops(RVIF_DROP_RX_BAD_BUFFER), 3u);
+    EXPECT_EQ(receiver.receive_all(sender.source()), Frames(3, f));
 }
 
 TEST_P(HostileBuffer, InTheMiddleOfAJumboFrameStopsItBeforeAByteIsWritten)
