@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is set up, taken down and taken away, by guests' control calls and by the manager, in any order,
+// with any arguments, and traffic in between.
+#include "guests.hpp"
+
+namespace {
+
+using namespace rvs::fuzz;
+
+constexpr std::uint32_t ports = 3;
+
+class Control {
+  public:
+    Control()
+    {
+        for (std::uint32_t p = 0; p < ports; ++p) {
+            guests_.join(p);
+            guests_.furnish(p);
+        }
+        guests_.compare_contents();
+        for (std::uint32_t p = 0; p < ports; ++p)
+            guests_.transmit(p, 0, 1);
+        guests_.keep();
+    }
+
+    void run(Input in)
+    {
+        guests_.begin();
+        scans_ = 1;
+        for (std::uint32_t steps = 0; !in.empty() && steps < 32; ++steps)
+            step(in);
+        guests_.finish();
+    }
+
+  private:
+    void step(Input &in)
+    {
+        const std::uint8_t what = in.byte();
+        const std::uint32_t p = what / 16 % ports;
+        switch (what % 16) {
+        case 0:
+        case 1:
+            guests_.transmit(p, 0, in.byte() % 6u);
+            break;
+        case 2: {
+            const std::uint8_t how = in.byte();
+            guests_.transmit(p, how % 9u, how == 0xff ? in.take<std::uint64_t>() : how / 9 % 8u);
+            break;
+        }
+        case 3:
+            if (what < 0x80)
+                guests_.start(p);
+            else
+                guests_.stop(p);
+            break;
+        case 4:
+            guests_.set_up_tx(p, what < 0x80 ? 0 : in.byte() % 9u, descs(in));
+            break;
+        case 5:
+            guests_.set_up_rx(p, what < 0x80 ? 0 : in.byte() % 9u, rx(in));
+            break;
+        case 6:
+        case 7:
+            // Once more from the start, often a little different.
+            guests_.stop(p);
+            guests_.set_up_tx(p, 0, what < 0xc0 ? usual_descs : descs(in));
+            guests_.set_up_rx(p, 0, rx(in));
+            guests_.start(p);
+            if (what < 0x80)
+                guests_.furnish(p);
+            break;
+        case 8: {
+            const std::uint32_t r = what / 64 % regions;
+            if (what < 0x80)
+                guests_.remove_region(p, r);
+            else
+                guests_.add_region(p, r);
+            break;
+        }
+        case 9:
+            // Open or not.
+            if (what < 0x80)
+                guests_.open(p);
+            else if (scan())
+                guests_.close(p);
+            break;
+        case 10:
+            if (!scan())
+                break;
+            guests_.close(p);
+            guests_.join(p);
+            guests_.furnish(p);
+            break;
+        case 11: {
+            const std::uint32_t i = in.byte() % 8u;
+            guests_.desc(p, i, Guests::descriptor(in));
+            break;
+        }
+        case 12: {
+            const std::uint8_t i = in.byte();
+            guests_.post(p, what / 64, i, Guests::unit(in) | (i < 0x80 ? RVIF_PHASE : 0));
+            break;
+        }
+        case 13: {
+            // The set-up changes while it is read.
+            Bed::Race race{};
+            const std::uint8_t how = in.byte();
+            race.load = 1u + how % 16;
+            race.port = p;
+            race.offset = (how < 0x80 ? tx_setup_at : rx_setup_at) + what / 64 * 8u;
+            race.value = in.take<std::uint64_t>();
+            race.len = 8;
+            guests_.race(race);
+            break;
+        }
+        case 14:
+            if (what < 0x80)
+                guests_.ask(p, RVIF_OP_RECOVER, in.byte(), in.byte());
+            else if (scan())
+                guests_.bed->tick();
+            break;
+        default: {
+            const std::uint64_t op = in.byte() % 16;
+            if (op != RVIF_OP_TX && op != RVIF_OP_TX_SETUP && op != RVIF_OP_RX_SETUP &&
+                op != RVIF_OP_START && op != RVIF_OP_STOP)
+                guests_.ask(p, op, Guests::address(in), in.byte());
+        }
+        }
+    }
+
+    // Operations that walk through the whole MAC table.
+    bool scan() { return scans_ != 0 && scans_-- != 0; }
+
+    static rvif_addr_t descs(Input &in)
+    {
+        const std::uint8_t how = in.byte();
+        return how < 0x80 ? usual_descs : Guests::address(in) & ~(how < 0xf0 ? 0xfull : 0ull);
+    }
+
+    static rvif_rx_setup rx(Input &in)
+    {
+        rvif_rx_setup s = usual_rx;
+        const std::uint8_t how = in.byte();
+        if ((how & 1) != 0)
+            s.lanes = Guests::address(in) & ~0x7full;
+        if ((how & 2) != 0)
+            s.depth = in.byte() < 0xe0 ? 1u << (how / 16 % 14) : in.take<std::uint32_t>();
+        if ((how & 4) != 0)
+            s.buf_len = in.take<std::uint16_t>();
+        if ((how & 8) != 0)
+            s.buf_region = in.byte() % 4;
+        if ((how & 16) != 0)
+            s.flags = in.byte() % 32;
+        return s;
+    }
+
+    static constexpr rvif_addr_t usual_descs = RVIF_ADDR(0ull, descs_at);
+
+    Guests guests_{ports};
+    std::uint32_t scans_ = 0;
+};
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size)
+{
+    static Control control;
+    control.run(Input{data, size});
+    return 0;
+}
