@@ -192,8 +192,8 @@ void Bed::allow_write(std::uint32_t port, std::uint32_t region, std::uint64_t of
         all[g] |= granule; // or more than that
     if (len % granule != 0) {
         const std::uint64_t had = allowed_[whole] & ~std::uint64_t{readable};
-        allowed_[whole] = static_cast<std::uint8_t>((allowed_[whole] & readable) |
-                                                    std::max(had, len % granule));
+        allowed_[whole] =
+            static_cast<std::uint8_t>((allowed_[whole] & readable) | std::max(had, len % granule));
     }
     granules_.push_back(static_cast<std::uint32_t>(from));
     granules_.push_back(static_cast<std::uint32_t>(whole + (len % granule != 0 ? 1 : 0)));
@@ -288,8 +288,8 @@ void Bed::forbidden(const char *what, std::uint64_t address, std::uint64_t len) 
     if (owner != no_region) {
         const std::uint32_t port = owner / regions;
         const std::uint32_t region = owner % regions;
-        std::fprintf(stderr, "of port %u, region %u, from 0x%lx on: it may not, in this call\n", port,
-                     region, offset - place(port, region));
+        std::fprintf(stderr, "of port %u, region %u, from 0x%lx on: it may not, in this call\n",
+                     port, region, offset - place(port, region));
     } else if (offset < size_) {
         std::fprintf(stderr, "between regions, at 0x%lx\n", offset);
     } else {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A switch and its guests' memory in one stretch of addresses, and a watch over every load and store
-// that the switch's code makes: it is compiled so that ASan's checks call us (CMakeLists.txt). That
-// gives two things.
+// A switch and its guests' memory in one stretch of addresses, and a watch over every load and
+// store that the switch's code makes: it is compiled so that ASan's checks call us
+// (CMakeLists.txt). That gives two things.
 //
 //   Every access is judged when it happens. Of guests' memory the switch may read the caller's
 //   registered regions, and beyond that touch what allow() names: nothing else, not for an
 //   instant, and no write that happens to store what was there. Elsewhere it has its own state,
 //   its stack and its constants.
 //
-//   What was written is known line by line, so reset() costs what an execution wrote, not what there
-//   is, and every execution starts from the same state.
+//   What was written is known line by line, so reset() costs what an execution wrote, not what
+//   there is, and every execution starts from the same state.
 //
 //   base_                                                                    end
 //   | switch | - | port 0 region 0 | - | port 0 region 1 | - | port 1 ... | - |     -: no access
@@ -110,7 +110,8 @@ class Bed {
     static constexpr std::uint64_t page = 4096;
     static constexpr std::uint64_t line = 64;
     static constexpr std::uint64_t granule = 8;
-    static constexpr std::uint8_t readable = 0x80; // below: how many of its first bytes are writable
+    static constexpr std::uint8_t readable =
+        0x80; // below: how many of its first bytes are writable
     static constexpr std::uint8_t no_region = 0xff;
 
     [[nodiscard]] std::uint64_t place(std::uint32_t port, std::uint32_t region) const
@@ -134,12 +135,12 @@ class Bed {
     std::uint64_t stack_end_ = 0;
     Switch *switch_ = nullptr;
     std::vector<std::uint8_t> kept_;
-    std::vector<std::uint8_t> dirty_;      // by line
-    std::vector<std::uint32_t> lines_;     // that are dirty
-    std::vector<std::uint8_t> owner_;      // by page: port * regions + region, or no_region
-    std::vector<std::uint8_t> allowed_;    // by granule
-    std::vector<std::uint32_t> granules_;  // runs that are allowed: from, to
-    std::uint32_t readable_ = 0;           // by owner: bit
+    std::vector<std::uint8_t> dirty_;     // by line
+    std::vector<std::uint32_t> lines_;    // that are dirty
+    std::vector<std::uint8_t> owner_;     // by page: port * regions + region, or no_region
+    std::vector<std::uint8_t> allowed_;   // by granule
+    std::vector<std::uint32_t> granules_; // runs that are allowed: from, to
+    std::uint32_t readable_ = 0;          // by owner: bit
     std::uint64_t executions_ = 0;
     std::uint64_t load_ = 0;
     std::vector<Race> races_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is set up, taken down and taken away, by guests' control calls and by the manager, in any order,
-// with any arguments, and traffic in between.
+// What is set up, taken down and taken away, by guests' control calls and by the manager, in any
+// order, with any arguments, and traffic in between.
 #include "guests.hpp"
 
 namespace {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Frames and what is asked for them: parsers of tags, IP and TCP, checksums, segmentation, hashes. Six
-// ports with VLANs, a mirror, and receivers that take different things. The input is a list of frames:
-// how it is asked for, how it is cut into segments, its bytes.
+// Frames and what is asked for them: parsers of tags, IP and TCP, checksums, segmentation, hashes.
+// Six ports with VLANs, a mirror, and receivers that take different things. The input is a list of
+// frames: how it is asked for, how it is cut into segments, its bytes.
 #include "guests.hpp"
 
 #include <algorithm>

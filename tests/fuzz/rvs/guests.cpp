@@ -298,8 +298,7 @@ void Guests::transmit(std::uint32_t p, std::uint64_t queue, std::uint64_t count)
         plain_ = plain_ && (d.flags & ~RVIF_TX_MORE) == 0;
     }
     read_counts(p, static_cast<std::uint32_t>(queue), after);
-    const std::uint64_t counted =
-        after.frames - before.frames + (after.rejected - before.rejected);
+    const std::uint64_t counted = after.frames - before.frames + (after.rejected - before.rejected);
     CHECK(raced_ ? counted <= static_cast<std::uint64_t>(result) : counted == offered);
     CHECK(raced_ || after.malformed - before.malformed == malformed());
     port.frames_offered += counted;
@@ -309,7 +308,8 @@ void Guests::transmit(std::uint32_t p, std::uint64_t queue, std::uint64_t count)
         outcomes += after.to[o].frames - before.to[o].frames;
         outcomes += after.to[o].dropped - before.to[o].dropped;
         if (o != p)
-            look(o, after.to[o].frames - before.to[o].frames, after.to[o].bytes - before.to[o].bytes);
+            look(o, after.to[o].frames - before.to[o].frames,
+                 after.to[o].bytes - before.to[o].bytes);
     }
     CHECK(outcomes == after.copies - before.copies);
     CHECK(after.to[p].frames == before.to[p].frames);
@@ -592,14 +592,24 @@ void Guests::furnish(std::uint32_t p)
             static_cast<std::uint8_t>(f == 9 ? 0xff : 0),
             static_cast<std::uint8_t>(f == 9 ? 0xff : 0),
             static_cast<std::uint8_t>(f == 9 ? 0xff : 0),
-            static_cast<std::uint8_t>(f == 9 ? 0xff : f == 11 ? 0x99 : to),
-            2, 0, 0, 0, 0, static_cast<std::uint8_t>(p + 1), 8, 0};
+            static_cast<std::uint8_t>(f == 9    ? 0xff
+                                      : f == 11 ? 0x99
+                                                : to),
+            2,
+            0,
+            0,
+            0,
+            0,
+            static_cast<std::uint8_t>(p + 1),
+            8,
+            0};
         std::memcpy(bytes, header, sizeof header);
         bed.write(p, 1, f * frame_stride, bytes, sizeof bytes);
     }
     for (std::uint32_t i = 0; i < RVIF_MAX_BURST; ++i)
-        desc(p, i, {RVIF_ADDR(1ull, (1 + i / 4 % (frames - 1)) * frame_stride),
-                    static_cast<std::uint16_t>(60 + i), 0, 0, 0});
+        desc(p, i,
+             {RVIF_ADDR(1ull, (1 + i / 4 % (frames - 1)) * frame_stride),
+              static_cast<std::uint16_t>(60 + i), 0, 0, 0});
 }
 
 std::uint32_t Guests::usual_unit(std::uint32_t i)

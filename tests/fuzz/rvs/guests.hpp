@@ -97,7 +97,7 @@ class Guests {
         bool set_up;
         bool live;
         rvif_rx_setup setup;
-        std::uint32_t cursor[sources];  // completions seen
+        std::uint32_t cursor[sources]; // completions seen
     };
     struct TxQueue {
         bool set_up;
@@ -130,8 +130,8 @@ class Guests {
         } to[most_ports];
     };
 
-    std::int64_t call(std::uint32_t p, std::uint64_t op, std::uint64_t a1 = 0,
-                      std::uint64_t a2 = 0, std::uint64_t a3 = 0);
+    std::int64_t call(std::uint32_t p, std::uint64_t op, std::uint64_t a1 = 0, std::uint64_t a2 = 0,
+                      std::uint64_t a3 = 0);
     void read_counts(std::uint32_t p, std::uint32_t queue, Counts &counts) const;
     [[nodiscard]] std::uint64_t malformed() const;
     void allow(std::uint32_t o);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The transmit path: descriptors, chains, headers, posted buffers, and all of them changing while the
-// switch reads them. Three ports that are up all the time.
+// The transmit path: descriptors, chains, headers, posted buffers, and all of them changing while
+// the switch reads them. Three ports that are up all the time.
 #include "guests.hpp"
 
 namespace {
@@ -86,8 +86,8 @@ class Transmit {
             break;
         default: {
             // It does not change what is set up.
-            constexpr std::uint64_t ops[] = {RVIF_OP_INFO,  RVIF_OP_SOURCES, RVIF_OP_SET_MAC,
-                                             RVIF_OP_STATS, RVIF_OP_RX_MODE, RVIF_OP_RSS,
+            constexpr std::uint64_t ops[] = {RVIF_OP_INFO,   RVIF_OP_SOURCES, RVIF_OP_SET_MAC,
+                                             RVIF_OP_STATS,  RVIF_OP_RX_MODE, RVIF_OP_RSS,
                                              RVIF_OP_RECOVER};
             const std::uint64_t op = ops[in.byte() % std::size(ops)];
             const std::uint64_t a1 = op == RVIF_OP_RECOVER ? in.byte() : Guests::address(in);
