@@ -626,8 +626,9 @@ rvif_addr_t Guests::address(Input &in)
     case 0:
     case 1:
     case 2:
-    case 3:
         return RVIF_ADDR(1ull, how / 8 % frames * frame_stride);
+    case 3: // room for the longest
+        return RVIF_ADDR(0ull, how / 8 * 64ull);
     case 4:
         return RVIF_ADDR(how / 8 % 3ull, in.take<std::uint16_t>() * 8ull);
     case 5: {
