@@ -104,14 +104,22 @@ class Control {
         }
         case 13: {
             // The set-up changes while it is read.
+            guests_.stop(p);
             Bed::Race race{};
             const std::uint8_t how = in.byte();
-            race.load = 1u + how % 16;
+            race.load = 1u + how % 8;
             race.port = p;
             race.offset = (how < 0x80 ? tx_setup_at : rx_setup_at) + what / 64 * 8u;
             race.value = in.take<std::uint64_t>();
+            // Whether the CPU has AVX2 is not for the guest to change.
+            if (race.offset == tx_setup_at + 8)
+                race.value &= ~std::uint64_t{RVIF_TXQ_AVX2};
             race.len = 8;
             guests_.race(race);
+            if (how < 0x80)
+                guests_.set_up_tx(p, 0, usual_descs);
+            else
+                guests_.set_up_rx(p, 0, rx(in));
             break;
         }
         case 14:

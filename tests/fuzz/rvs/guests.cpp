@@ -136,13 +136,12 @@ void Guests::ask(std::uint32_t p, std::uint64_t op, std::uint64_t a1, std::uint6
     const std::uint64_t len = op == RVIF_OP_STATS     ? sizeof(rvif_port_stats)
                               : op == RVIF_OP_SOURCES ? sizeof(rvif_sources)
                                                       : 0;
-    const std::uint64_t r = RVIF_ADDR_REGION(a1);
     const std::uint64_t offset = RVIF_ADDR_OFFSET(a1);
-    const bool named = len != 0 && r < regions && (port.registered >> r & 1) != 0 &&
-                       offset % 8 == 0 && offset <= region_len[r] && len <= region_len[r] - offset;
+    const bool named = len != 0 && offset % 8 == 0 && registered(p, a1, len);
     if (named) {
-        bed.allow_write(p, static_cast<std::uint32_t>(r), offset, len);
-        spoilt(p, static_cast<std::uint32_t>(r), offset, len);
+        const auto r = static_cast<std::uint32_t>(RVIF_ADDR_REGION(a1));
+        bed.allow_write(p, r, offset, len);
+        spoilt(p, r, offset, len);
     }
     const std::int64_t result = call(p, op, a1, a2);
     if (len != 0 && port.open)
@@ -154,28 +153,54 @@ void Guests::ask(std::uint32_t p, std::uint64_t op, std::uint64_t a1, std::uint6
     }
 }
 
+// Afterwards `setup` is as the switch read it.
+template <typename Setup>
+std::int64_t Guests::set_up(std::uint32_t p, std::uint64_t op, std::uint32_t queue,
+                            std::uint64_t at, Setup &setup)
+{
+    bed.write(p, 0, at, &setup, sizeof setup);
+    caller_ = p;
+    setup_ = reinterpret_cast<std::uint8_t *>(&setup);
+    setup_at_ = at;
+    setup_len_ = sizeof setup;
+    const std::int64_t result = call(p, op, queue, RVIF_ADDR(0ull, at));
+    setup_ = nullptr;
+    return result;
+}
+
 void Guests::set_up_tx(std::uint32_t p, std::uint32_t queue, rvif_addr_t descs)
 {
-    const rvif_tx_setup setup{descs, 0, 0};
-    bed.write(p, 0, tx_setup_at, &setup, sizeof setup);
-    const std::int64_t source = call(p, RVIF_OP_TX_SETUP, queue, RVIF_ADDR(0ull, tx_setup_at));
+    rvif_tx_setup setup{descs, 0, 0};
+    if (__builtin_cpu_supports("avx2") != 0 && p % 2 == 1)
+        setup.flags = RVIF_TXQ_AVX2;
+    const std::int64_t source = set_up(p, RVIF_OP_TX_SETUP, queue, tx_setup_at, setup);
     if (source < 0)
         return;
     CHECK(queue < RVIF_MAX_QUEUES && source < sources);
+    CHECK((setup.flags & ~RVIF_TXQ_FLAGS) == 0 && setup.reserved == 0);
+    CHECK(RVIF_ADDR_OFFSET(setup.descs) % desc_len == 0 &&
+          registered(p, setup.descs, std::uint64_t{desc_len} * RVIF_MAX_BURST));
     TxQueue &tx = now_.port[p].tx[queue];
     tx.set_up = true;
     tx.source = static_cast<std::uint32_t>(source);
-    tx.descs = descs;
+    tx.descs = setup.descs;
 }
 
-void Guests::set_up_rx(std::uint32_t p, std::uint32_t queue, const rvif_rx_setup &setup)
+void Guests::set_up_rx(std::uint32_t p, std::uint32_t queue, const rvif_rx_setup &asked)
 {
     Port &port = now_.port[p];
-    bed.write(p, 0, rx_setup_at, &setup, sizeof setup);
-    if (call(p, RVIF_OP_RX_SETUP, queue, RVIF_ADDR(0ull, rx_setup_at)) != 0)
+    rvif_rx_setup setup = asked;
+    if (set_up(p, RVIF_OP_RX_SETUP, queue, rx_setup_at, setup) != 0)
         return;
-    CHECK(queue < RVIF_MAX_QUEUES && RVIF_ADDR_REGION(setup.lanes) < regions &&
-          setup.buf_region < regions);
+    CHECK(queue < RVIF_MAX_QUEUES);
+    CHECK(setup.depth >= RVIF_MIN_DEPTH && setup.depth <= RVIF_MAX_DEPTH &&
+          (setup.depth & (setup.depth - 1)) == 0);
+    CHECK(setup.buf_len >= 64 && setup.buf_len <= RVIF_COMP_LEN_MASK);
+    CHECK((setup.flags & ~RVIF_RXQ_FLAGS) == 0);
+    CHECK(RVIF_ADDR_OFFSET(setup.lanes) % RVIF_LINE == 0 &&
+          registered(p, setup.lanes, RVIF_MAX_SOURCES * RVIF_LANE_STRIDE(setup.depth)));
+    CHECK(setup.buf_region < regions &&
+          registered(p, RVIF_ADDR(std::uint64_t{setup.buf_region}, 0), setup.buf_len));
     RxQueue &rx = port.rx[queue];
     rx = RxQueue{};
     rx.set_up = true;
@@ -233,12 +258,9 @@ void Guests::read_counts(std::uint32_t p, std::uint32_t queue, Counts &counts) c
     const TxCounters &tx = core.ports[p].tx[queue].counters;
     counts.frames = tx.frames.get();
     counts.copies = tx.copies.get() + tx.cuts.get();
-    counts.rejected = counts.malformed = 0;
-    for (std::uint32_t d = first_rejected; d < RVIF_DROP_REASONS; ++d) {
-        counts.rejected += tx.drops[d].get();
-        if (d >= RVIF_DROP_SHORT && d <= RVIF_DROP_BAD_CHAIN)
-            counts.malformed += tx.drops[d].get();
-    }
+    counts.rejected = 0;
+    for (std::uint32_t d = first_rejected; d < RVIF_DROP_REASONS; ++d)
+        counts.rejected += counts.malformed[d] = tx.drops[d].get();
     for (std::uint32_t o = 0; o < ports_; ++o) {
         const PairCounters &pair = core.pairs[source_][o];
         Counts::To &to = counts.to[o];
@@ -300,7 +322,10 @@ void Guests::transmit(std::uint32_t p, std::uint64_t queue, std::uint64_t count)
     read_counts(p, static_cast<std::uint32_t>(queue), after);
     const std::uint64_t counted = after.frames - before.frames + (after.rejected - before.rejected);
     CHECK(raced_ ? counted <= static_cast<std::uint64_t>(result) : counted == offered);
-    CHECK(raced_ || after.malformed - before.malformed == malformed());
+    std::uint64_t faults[RVIF_DROP_REASONS]{};
+    malformed(faults);
+    for (std::uint32_t d = RVIF_DROP_SHORT; d <= RVIF_DROP_BAD_CHAIN; ++d)
+        CHECK(raced_ || after.malformed[d] - before.malformed[d] == faults[d]);
     port.frames_offered += counted;
 
     std::uint64_t outcomes = 0;
@@ -315,28 +340,50 @@ void Guests::transmit(std::uint32_t p, std::uint64_t queue, std::uint64_t count)
     CHECK(after.to[p].frames == before.to[p].frames);
 }
 
-// Of descs_, the frames that rvif.h does not allow.
-std::uint64_t Guests::malformed() const
+bool Guests::registered(std::uint32_t p, rvif_addr_t at, std::uint64_t len) const
 {
-    std::uint64_t bad_frames = 0;
+    const std::uint64_t r = RVIF_ADDR_REGION(at);
+    const std::uint64_t offset = RVIF_ADDR_OFFSET(at);
+    return r < regions && (now_.port[p].registered >> r & 1) != 0 && offset <= region_len[r] &&
+           len <= region_len[r] - offset;
+}
+
+std::uint32_t Guests::fault(const rvif_tx_desc &d, bool first) const
+{
+    const std::uint64_t r = RVIF_ADDR_REGION(d.addr);
+    if ((d.flags & ~(first ? RVIF_TX_FLAGS : RVIF_TX_MORE)) != 0)
+        return RVIF_DROP_BAD_FLAGS;
+    if (d.len == 0)
+        return RVIF_DROP_ZERO_LENGTH;
+    if (r >= regions || (now_.port[caller_].registered >> r & 1) == 0)
+        return RVIF_DROP_BAD_REGION;
+    return registered(caller_, d.addr, d.len) ? RVIF_DROP_REASONS : RVIF_DROP_BAD_RANGE;
+}
+
+// Of descs_, the frames that rvif.h does not allow, by what is wrong with each first.
+void Guests::malformed(std::uint64_t (&faults)[RVIF_DROP_REASONS]) const
+{
     std::uint64_t total = 0;
-    bool bad = false;
+    std::uint32_t reason = RVIF_DROP_REASONS;
     bool more = false;
     for (const rvif_tx_desc &d : descs_) {
-        const std::uint64_t r = RVIF_ADDR_REGION(d.addr);
-        const std::uint64_t offset = RVIF_ADDR_OFFSET(d.addr);
-        bad = bad || (d.flags & ~(more ? RVIF_TX_MORE : RVIF_TX_FLAGS)) != 0 || d.len == 0 ||
-              r >= regions || (now_.port[caller_].registered >> r & 1) == 0 ||
-              offset > region_len[r] || d.len > region_len[r] - offset;
+        if (reason == RVIF_DROP_REASONS)
+            reason = fault(d, !more);
         total += d.len;
         more = (d.flags & RVIF_TX_MORE) != 0;
-        if (more)
+        if (more && &d != &descs_.back())
             continue;
-        bad_frames += bad || total > RVIF_MAX_FRAME || total < 14 ? 1 : 0;
-        bad = false;
+        if (reason == RVIF_DROP_REASONS) {
+            reason = more                     ? RVIF_DROP_BAD_CHAIN
+                     : total > RVIF_MAX_FRAME ? RVIF_DROP_TX_TOO_BIG
+                     : total < 14             ? RVIF_DROP_SHORT
+                                              : RVIF_DROP_REASONS;
+        }
+        if (reason != RVIF_DROP_REASONS)
+            ++faults[reason];
+        reason = RVIF_DROP_REASONS;
         total = 0;
     }
-    return bad_frames + (more ? 1 : 0);
 }
 
 // What a call of source_ may touch of o's memory: its lanes there, and the buffers that are posted
@@ -398,8 +445,16 @@ bool Guests::overlap_lanes(const Port &port, std::uint32_t region, std::uint64_t
 }
 
 // Guests wrote to their memory during the call: buffers that are posted now may be filled, too.
-void Guests::raced()
+void Guests::raced(const Bed::Race &race)
 {
+    if (setup_ != nullptr) {
+        // Its words are the first that the call loads, each once: what comes later is not seen.
+        if (race.port == caller_ && race.region == 0 && race.offset >= setup_at_ &&
+            race.offset + race.len <= setup_at_ + setup_len_ &&
+            race.load <= (race.offset - setup_at_) / 8 + 1)
+            std::memcpy(setup_ + (race.offset - setup_at_), &race.value, race.len);
+        return;
+    }
     raced_ = true;
     for (std::uint32_t o = 0; o < ports_; ++o) {
         if (o != caller_)
@@ -535,13 +590,12 @@ void Guests::look(std::uint32_t o, std::uint64_t frames, std::uint64_t bytes)
             bool good = true;
             for (bool more = true; more && next < descs_.size(); ++next) {
                 const rvif_tx_desc &d = descs_[next];
-                const std::uint64_t r = RVIF_ADDR_REGION(d.addr);
-                const std::uint64_t offset = RVIF_ADDR_OFFSET(d.addr);
                 more = (d.flags & RVIF_TX_MORE) != 0;
-                good = good && r < regions && (now_.port[caller_].registered >> r & 1) != 0 &&
-                       offset <= region_len[r] && d.len <= region_len[r] - offset && d.len != 0;
+                good = good && d.len != 0 && registered(caller_, d.addr, d.len);
                 if (good)
-                    sent.add(bed.at(caller_, static_cast<std::uint32_t>(r), offset), d.len);
+                    sent.add(bed.at(caller_, static_cast<std::uint32_t>(RVIF_ADDR_REGION(d.addr)),
+                                    RVIF_ADDR_OFFSET(d.addr)),
+                             d.len);
             }
             found = good && sent == one;
         }

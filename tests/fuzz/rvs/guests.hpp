@@ -40,8 +40,9 @@ class Guests {
   public:
     explicit Guests(std::uint32_t ports) : bed{ports}, ports_{ports}
     {
-        bed.on_race([](void *self, const Bed::Race &) { static_cast<Guests *>(self)->raced(); },
-                    this);
+        bed.on_race(
+            [](void *self, const Bed::Race &race) { static_cast<Guests *>(self)->raced(race); },
+            this);
     }
 
     // The state that each execution starts from is the one now.
@@ -123,8 +124,8 @@ class Guests {
     };
     // What the counters say, of one source's call.
     struct Counts {
-        std::uint64_t frames, rejected, copies; // copies: cuts, too
-        std::uint64_t malformed;                // of those that were rejected
+        std::uint64_t frames, rejected, copies;     // copies: cuts, too
+        std::uint64_t malformed[RVIF_DROP_REASONS]; // of those that were rejected, by reason
         struct To {
             std::uint64_t frames, bytes, dropped;
         } to[most_ports];
@@ -133,12 +134,17 @@ class Guests {
     std::int64_t call(std::uint32_t p, std::uint64_t op, std::uint64_t a1 = 0, std::uint64_t a2 = 0,
                       std::uint64_t a3 = 0);
     void read_counts(std::uint32_t p, std::uint32_t queue, Counts &counts) const;
-    [[nodiscard]] std::uint64_t malformed() const;
+    void malformed(std::uint64_t (&frames)[RVIF_DROP_REASONS]) const;
+    [[nodiscard]] std::uint32_t fault(const rvif_tx_desc &d, bool first) const;
+    [[nodiscard]] bool registered(std::uint32_t p, rvif_addr_t at, std::uint64_t len) const;
+    template <typename Setup>
+    std::int64_t set_up(std::uint32_t p, std::uint64_t op, std::uint32_t queue, std::uint64_t at,
+                        Setup &setup);
     void allow(std::uint32_t o);
     void allow_queue(std::uint32_t o, RxQueue &rx);
     static bool overlap_lanes(const Port &port, std::uint32_t region, std::uint64_t offset,
                               std::uint64_t len);
-    void raced();
+    void raced(const Bed::Race &race);
     void look(std::uint32_t o, std::uint64_t frames, std::uint64_t bytes);
     void spoilt(std::uint32_t p, std::uint32_t region, std::uint64_t offset, std::uint64_t len);
     void check_totals();
@@ -158,6 +164,10 @@ class Guests {
     std::uint32_t caller_ = 0;
     std::uint32_t source_ = 0;
     bool raced_ = false;
+    // A set-up that is being read, word by word from its first one on: as the switch saw it.
+    std::uint8_t *setup_ = nullptr;
+    std::uint64_t setup_at_ = 0;
+    std::uint64_t setup_len_ = 0;
     bool plain_ = false; // nothing is asked of its frames
     std::vector<rvif_tx_desc> descs_;
 };
