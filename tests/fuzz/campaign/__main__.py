@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, required=True)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, default=None)
-    length.add_argument("--executions", type=int, default=None, help="of all targets together")
+    length.add_argument("--executions", type=int, default=None, help="of all targets together, the same for each")
     parser.add_argument("--slice", type=int, default=60, help="seconds until it is the next target's turn")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", action="store_true",
@@ -80,15 +80,18 @@ def main() -> int:
 
     build = arguments.build.resolve()
     targets = [Target(name, build) for name in arguments.target or TARGETS]
-    end = time.monotonic() + 60 * arguments.minutes if arguments.minutes is not None else None
+    end = time.monotonic() + 60 * (arguments.minutes or 0)
+    share = -(-arguments.executions // len(targets)) if arguments.executions is not None else None
     while not any(target.finding for target in targets):
-        done = sum(target.executions for target in targets)
-        left = arguments.executions - done if arguments.executions is not None else None
-        seconds = arguments.slice if end is None else min(arguments.slice, int(end - time.monotonic()))
-        if seconds <= 0 or (left is not None and left <= 0):
+        if share is None:
+            target = min(targets, key=lambda t: t.seconds)
+            seconds, runs = min(arguments.slice, int(end - time.monotonic())), -1
+        else:
+            target = min(targets, key=lambda t: t.executions)
+            seconds, runs = arguments.slice, max(0, share - target.executions)
+        if seconds <= 0 or runs == 0:
             break
-        target = min(targets, key=lambda t: t.seconds)  # the same time for each
-        target.run(seconds, left if left is not None else -1)
+        target.run(seconds, runs)
         _say(f"{target.name}: {target.executions} executions in {target.seconds:.0f} s; "
              f"all: {sum(t.executions for t in targets)}")
         _report(arguments.json, targets)

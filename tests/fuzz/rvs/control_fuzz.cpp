@@ -26,11 +26,12 @@ class Control {
 
     void run(Input in)
     {
+        const std::size_t size = in.left();
         guests_.begin();
         scans_ = 1;
         for (std::uint32_t steps = 0; !in.empty() && steps < 32; ++steps)
             step(in);
-        guests_.finish();
+        guests_.finish(size);
     }
 
   private:

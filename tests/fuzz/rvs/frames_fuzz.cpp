@@ -55,6 +55,7 @@ class Frames {
 
     void run(Input in)
     {
+        const std::size_t size = in.left();
         guests_.begin();
         const std::uint32_t p = in.byte() % (ports - 1);
         descs_ = 0;
@@ -62,7 +63,7 @@ class Frames {
         for (std::uint32_t n = 0; n < 3 && !in.empty(); ++n)
             frame(in, p, at);
         guests_.transmit(p, 0, descs_);
-        guests_.finish();
+        guests_.finish(size);
     }
 
   private:

@@ -48,8 +48,8 @@ class Guests {
     // The state that each execution starts from is the one now.
     void keep();
     void begin();
-    // To be called at an execution's end.
-    void finish();
+    // To be called at an execution's end, with the size of its input.
+    void finish(std::size_t input);
 
     // ------------------------------------------------------------------------ the manager
     void open(std::uint32_t p, const PortOptions &options = {});
@@ -114,6 +114,7 @@ class Guests {
         bool started;
         // It may have broken its own lanes: what is in them says nothing any more.
         bool broken;
+        bool spreads;             // by a table of its own
         std::uint32_t registered; // bitmap
         RxQueue rx[RVIF_MAX_QUEUES];
         TxQueue tx[RVIF_MAX_QUEUES];
@@ -148,11 +149,13 @@ class Guests {
     void look(std::uint32_t o, std::uint64_t frames, std::uint64_t bytes);
     void spoilt(std::uint32_t p, std::uint32_t region, std::uint64_t offset, std::uint64_t len);
     void check_totals();
+    void probe();
+    [[nodiscard]] bool can_send(std::uint32_t p) const;
+    [[nodiscard]] bool can_receive(std::uint32_t p) const;
 
     std::uint32_t ports_;
     State now_{};
     State kept_{};
-    std::uint64_t executions_ = 0;
     std::uint64_t number_ = 0;
     bool contents_ = false;
     bool closed_ = false;

@@ -26,10 +26,11 @@ class Transmit {
 
     void run(Input in)
     {
+        const std::size_t size = in.left();
         guests_.begin();
         for (std::uint32_t steps = 0; !in.empty() && steps < 24; ++steps)
             step(in);
-        guests_.finish();
+        guests_.finish(size);
     }
 
   private:
