@@ -206,6 +206,39 @@ drops = { bad_source_mac = 1 }
     f.write()
 
 
+def addresses() -> None:
+    f = Fixture("mac-limit", """
+what = "a port is known by as many addresses as it may be, and not by one more"
+[[port]]
+mac_limit = 2
+drops = { mac_limit = 1 }
+[[port]]
+""")
+    for n in (1, 2):
+        hello = plain(BROADCAST, mac(n), "one of two")
+        f.send(0, hello, {1: hello})
+    f.send(0, plain(BROADCAST, mac(3), "one too many"))
+    again = plain(BROADCAST, mac(1), "known")
+    f.send(0, again, {1: again})
+    f.write()
+
+
+def jumbo() -> None:
+    f = Fixture("jumbo", """
+what = "frames that take several of the receiver's buffers"
+[[port]]
+[[port]]
+[[port]]
+""")
+    for n, size in enumerate((2048, 2049, 9014)):
+        frame = plain(BROADCAST if n == 0 else mac(2), mac(1), "".join(chr(32 + i % 95) for i in range(size - 14)))
+        f.send(0, frame, {1: frame, 2: frame} if n == 0 else {1: frame})
+        if n == 0:
+            answer = plain(mac(1), mac(2), "here")
+            f.send(1, answer, {0: answer})
+    f.write()
+
+
 def mirror() -> None:
     f = Fixture("mirror", """
 what = "what the first port sends and is sent also goes to the capture port, once, as it came"
@@ -272,5 +305,5 @@ takes = ["l4_none", "tso"]
 
 
 if __name__ == "__main__":
-    for make in (learning, vlans, stripping, isolation, spoofing, mirror, checksums, segmentation):
+    for make in (learning, vlans, stripping, isolation, spoofing, addresses, jumbo, mirror, checksums, segmentation):
         make()
