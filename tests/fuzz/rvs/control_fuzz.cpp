@@ -28,7 +28,7 @@ class Control {
     {
         const std::size_t size = in.left();
         guests_.begin();
-        scans_ = 1;
+        scans_ = size % 2;
         for (std::uint32_t steps = 0; !in.empty() && steps < 32; ++steps)
             step(in);
         guests_.finish(size);
@@ -138,13 +138,22 @@ class Control {
         }
     }
 
-    // Operations that walk through the whole MAC table.
+    // Operations that walk through the whole MAC table, and take as long as all others together:
+    // one in every second execution.
     bool scan() { return scans_ != 0 && scans_-- != 0; }
 
     static rvif_addr_t descs(Input &in)
     {
         const std::uint8_t how = in.byte();
         return how < 0x80 ? usual_descs : Guests::address(in) & ~(how < 0xf0 ? 0xfull : 0ull);
+    }
+
+    static std::uint32_t depths(Input &in)
+    {
+        const std::uint8_t how = in.byte();
+        if (how < 0x80)
+            return 1u << (how % 14);
+        return how < 0xf0 ? RVIF_MIN_DEPTH - 16u + how % 64u : in.take<std::uint32_t>();
     }
 
     static rvif_rx_setup rx(Input &in)
@@ -154,7 +163,7 @@ class Control {
         if ((how & 1) != 0)
             s.lanes = Guests::address(in) & ~0x7full;
         if ((how & 2) != 0)
-            s.depth = in.byte() < 0xe0 ? 1u << (how / 16 % 14) : in.take<std::uint32_t>();
+            s.depth = depths(in);
         if ((how & 4) != 0)
             s.buf_len = in.take<std::uint16_t>();
         if ((how & 8) != 0)
