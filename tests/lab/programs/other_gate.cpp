@@ -4,6 +4,8 @@
 #include "probes.hpp"
 #include "program.hpp"
 
+#include <csignal>
+
 namespace probes {
 
 int other_gate(const std::string &export_name)
@@ -12,7 +14,7 @@ int other_gate(const std::string &export_name)
     if (!first) {
         return apps::fail("lab-probe", first.error());
     }
-    const auto second = elisa::Attachment::attach(export_name, {.instance = 2});
+    auto second = elisa::Attachment::attach(export_name, {.instance = 2});
     if (!second) {
         return apps::fail("lab-probe", second.error());
     }
@@ -23,12 +25,21 @@ int other_gate(const std::string &export_name)
     const auto strayed = first->call(FAULT_OTHER_GATE, second->gate_index());
     const bool first_closed = sub_is_closed(*first);
     const bool second_closed = sub_is_closed(*second);
-    const bool ok = strayed.status == -ELISA_E_GATE && first_closed && second_closed &&
-                    works(*first) && works(*second);
+    const bool both_work = works(*first) && works(*second);
+    // VMFUNC is still there, for the first one.
+    const auto gate = static_cast<std::uint32_t>(second->gate_index());
+    const bool detached = second->detach().has_value();
+    const int gate_after_detach = signal_of([&] {
+        vmfunc(0, gate);
+        return true;
+    });
+    const bool ok = strayed.status == -ELISA_E_GATE && first_closed && second_closed && both_work &&
+                    detached && gate_after_detach == SIGILL && works(*first);
     apps::print_result({{"probe", "other_gate"},
                         {"status", elisa::abi_error_name(strayed.status)},
                         {"first_closed", first_closed},
                         {"second_closed", second_closed},
+                        {"signal_at_gate_of_detached", gate_after_detach},
                         {"ok", ok}});
     return ok ? 0 : 1;
 }

@@ -82,7 +82,7 @@ int sweep(const SweepOptions &options);
 int dead_export(const std::string &export_name);
 
 // An image that left by the gate of the VM's other attachment: aborted, and its own sub context is
-// closed (I1). Wants the faults image.
+// closed (I1). And when the other one is detached, its gate is. Wants the faults image, and one vCPU.
 int other_gate(const std::string &export_name);
 
 // Calls while its export's manager is killed and another one takes over: none fails, memory and

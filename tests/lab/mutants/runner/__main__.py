@@ -71,7 +71,7 @@ class Run:
                     failed[check] = error
         for mutant in mutants:
             if mutant.check in failed:
-                self.errors[mutant.name] = f"'{mutant.check}' fails without the mutant, too: {failed[mutant.check][-400:]}"
+                self.errors[mutant.name] = f"'{mutant.check}' fails without the mutant, too: {failed[mutant.check][:400]}"
 
     def mutate(self, mutant: Mutant) -> None:
         log = self.shop.logs / f"{mutant.name}.log"
@@ -91,7 +91,7 @@ class Run:
             _say(f"{mutant.name}: SURVIVED '{mutant.check}'")
         elif mutant.sign and not re.search(mutant.sign, complaint):
             raise MutantError(f"'{mutant.check}' failed, but its complaint does not match /{mutant.sign}/:\n"
-                              f"{complaint[-1500:]}")
+                              f"{complaint[:1500]}")
         else:
             self.killed[mutant.name] = str(mutant.check)
             _say(f"{mutant.name}: killed by '{mutant.check}': {_gist(complaint)}")

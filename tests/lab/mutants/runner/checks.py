@@ -13,7 +13,7 @@ from .mutant import Check, MutantError
 
 
 def play(scenarios: list[str], build: Path, modules: Path, logs: Path) -> dict[str, str | None]:
-    """Lab scenarios in one boot of the emulated host; by name, what failed, or None. PYTHONPATH has the lab in it."""
+    """Lab scenarios in one boot of the emulated host; by name, what failed and all that was said, or None. PYTHONPATH has the lab in it."""
     results = logs / "results.json"
     logs.mkdir(parents=True, exist_ok=True)
     results.unlink(missing_ok=True)
@@ -25,10 +25,14 @@ def play(scenarios: list[str], build: Path, modules: Path, logs: Path) -> dict[s
         )
     try:
         played = json.loads(results.read_text())
-        return {name: None if played[name]["ok"] else played[name]["error"] or "failed" for name in scenarios}
+        return {name: None if played[name]["ok"] else f"{played[name]['error'] or 'failed'}\n{_said(logs / name)}" for name in scenarios}
     except (OSError, ValueError, KeyError):
         end = "\n".join((logs / "lab.log").read_text(errors="replace").splitlines()[-15:])
         raise MutantError(f"the lab gave no verdict; the end of {logs / 'lab.log'}:\n{end}") from None
+
+
+def _said(logs: Path) -> str:
+    return "\n".join(log.read_text(errors="replace") for log in sorted(logs.glob("*.log")))
 
 
 def ctest(build: Path, check: Check, log: Path) -> str | None:
