@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A fixed amount of forwarding, to be counted rather than timed, on machines whose counters are
-// out of reach too: run it under
-//     valgrind --tool=callgrind --toggle-collect='rvs::Switch::call*' rvs_instructions 64 32 1
-// and divide the instructions collected by the frames that it reports. Arguments: frame size,
-// burst, flows (destination MACs), receiving ports.
+// What a frame costs in the switch, in instructions, counted rather than timed: each call is stepped
+// through by its parent process, which needs no counters of the CPU and is the same everywhere.
+//
+//     rvs_instructions                          a table: receivers and MACs against cost
+//     rvs_instructions SIZE BURST MACS PORTS    one row: frame size, burst, destination MACs,
+//                                               receiving ports
+//
+// The frames of a burst go to the MACs by turns, these are spread over the ports. Under callgrind,
+//     valgrind --tool=callgrind --toggle-collect='rvs::Switch::call*' rvs_instructions 64 32 16 2 run
+// does the same without counting, to be looked at.
 #include "world.hpp"
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <string_view>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace {
 
@@ -18,7 +29,6 @@ using namespace rvs::test;
 
 constexpr std::uint32_t depth = 512;
 constexpr std::uint32_t stride = 2112;
-constexpr std::uint32_t rounds = 2000;
 
 struct Receiver {
     std::unique_ptr<Guest> guest;
@@ -40,46 +50,162 @@ struct Receiver {
     }
 };
 
+struct Load {
+    std::uint32_t size = 64;
+    std::uint32_t burst = 32;
+    std::uint32_t macs = 1;
+    std::uint32_t ports = 1;
+};
+
+class Traffic {
+  public:
+    explicit Traffic(const Load &load) : load_{load}, world_{Limits{}}, sender_{world_, 0}
+    {
+        sender_.join();
+        receivers_.resize(load.ports);
+        for (std::uint32_t p = 0; p < load.ports; ++p) {
+            receivers_[p].guest = std::make_unique<Guest>(
+                world_, p + 1, GuestOptions{.depth = depth, .buf_len = 2048, .buffers = depth});
+            receivers_[p].guest->join();
+            receivers_[p].post();
+        }
+        for (std::uint32_t m = 0; m < load.macs; ++m)
+            receivers_[m % load.ports].guest->send(frame(broadcast, mac(1000 + m)));
+        // Memory for so many frames only: the headers of a burst are written anew each time.
+        for (std::uint32_t i = 0; i < load.burst; ++i)
+            staged_.push_back(sender_.stage(frame(mac(1000), mac(1), load.size)));
+        received_before_ = received();
+    }
+
+    void load()
+    {
+        for (std::uint32_t i = 0; i < load_.burst; ++i) {
+            const Bytes f = frame(mac(1000 + next_), mac(1), load_.size);
+            next_ = next_ + 1 == load_.macs ? 0 : next_ + 1;
+            std::memcpy(sender_.memory().data() + RVIF_ADDR_OFFSET(staged_[i]), f.data(), f.size());
+            sender_.desc(i, {staged_[i], load_.size});
+        }
+    }
+    void send() { sender_.transmit(load_.burst); }
+    void drain()
+    {
+        for (Receiver &r : receivers_)
+            r.poll();
+    }
+    [[nodiscard]] std::uint64_t delivered() const { return received() - received_before_; }
+
+  private:
+    [[nodiscard]] std::uint64_t received() const
+    {
+        std::uint64_t frames = 0;
+        for (const Receiver &r : receivers_)
+            frames += r.guest->stats().frames.rx_frames;
+        return frames;
+    }
+
+    Load load_;
+    World world_;
+    Guest sender_;
+    std::vector<Receiver> receivers_;
+    std::vector<rvif_addr_t> staged_;
+    std::uint32_t next_ = 0;
+    std::uint64_t received_before_ = 0;
+};
+
+// Of what the body does in a process of its own.
+template <typename Body>
+std::uint64_t instructions_of(Body body)
+{
+    const pid_t pid = fork();
+    if (pid == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
+            _exit(1);
+        raise(SIGSTOP);
+        body();
+        _exit(0);
+    }
+    std::uint64_t steps = 0;
+    int status = 0;
+    for (waitpid(pid, &status, 0); WIFSTOPPED(status); ++steps) {
+        ptrace(PTRACE_SINGLESTEP, pid, nullptr, nullptr);
+        waitpid(pid, &status, 0);
+    }
+    return steps;
+}
+
+// Per delivered frame; below 0: some were not.
+double cost(const Load &load)
+{
+    constexpr std::uint32_t warm = 40;
+    constexpr std::uint32_t counted = 4;
+    Traffic traffic{load};
+    for (std::uint32_t i = 0; i < warm; ++i) {
+        traffic.load();
+        traffic.send();
+        traffic.drain();
+    }
+    const std::uint64_t before = traffic.delivered();
+    std::uint64_t instructions = 0;
+    for (std::uint32_t i = 0; i < counted; ++i) {
+        traffic.load();
+        instructions += instructions_of([&] { traffic.send(); });
+        instructions -= instructions_of([] {});
+        traffic.drain();
+    }
+    const std::uint64_t frames = traffic.delivered() - before;
+    if (frames != std::uint64_t{counted} * load.burst)
+        return -1;
+    return static_cast<double>(instructions) / static_cast<double>(frames);
+}
+
+int table()
+{
+    constexpr std::uint32_t ports[] = {2, 3, 8, 64};
+    constexpr std::uint32_t macs[] = {16, 256, 4096};
+    std::printf("Instructions in the switch per frame of 64 B, bursts of 32 that go to all MACs by\n"
+                "turns; ports with the sender's.\n\n          one flow: %.1f\n\n%14s",
+                cost({}), "");
+    for (const std::uint32_t p : ports)
+        std::printf("%5u ports", p);
+    std::printf("\n");
+    double least = 1e9;
+    double most = 0;
+    for (const std::uint32_t m : macs) {
+        std::printf("%9u MACs", m);
+        for (const std::uint32_t p : ports) {
+            const double c = cost({.macs = m, .ports = p - 1});
+            std::printf("%11.1f", c);
+            least = std::min(least, c);
+            most = std::max(most, c);
+        }
+        std::printf("\n");
+    }
+    std::printf("\n  most / least: %.2f\n", most / least);
+    return least > 0 ? 0 : 1;
+}
+
 } // namespace
 
 int main(int argc, char **argv)
 {
+    if (argc < 2)
+        return table();
     const auto argument = [&](int i, std::uint32_t otherwise) {
         return i < argc ? static_cast<std::uint32_t>(std::atoi(argv[i])) : otherwise;
     };
-    const std::uint32_t size = argument(1, 64);
-    const std::uint32_t burst = argument(2, 32);
-    const std::uint32_t flows = argument(3, 1);
-    const std::uint32_t ports = argument(4, 1);
-
-    World world{Limits{}};
-    Guest sender{world, 0};
-    sender.join();
-    std::vector<Receiver> receivers(ports);
-    for (std::uint32_t p = 0; p < ports; ++p) {
-        receivers[p].guest = std::make_unique<Guest>(
-            world, p + 1, GuestOptions{.depth = depth, .buf_len = 2048, .buffers = depth});
-        receivers[p].guest->join();
-        receivers[p].post();
+    const Load load{argument(1, 64), argument(2, 32), argument(3, 1), argument(4, 1)};
+    if (argc > 5 && std::string_view{argv[5]} == "run") {
+        constexpr std::uint32_t rounds = 2000;
+        Traffic traffic{load};
+        for (std::uint32_t i = 0; i < rounds; ++i) {
+            traffic.load();
+            traffic.send();
+            traffic.drain();
+        }
+        std::printf("%llu\n", static_cast<unsigned long long>(traffic.delivered()));
+        return 0;
     }
-    for (std::uint32_t f = 0; f < flows; ++f)
-        receivers[f % ports].guest->send(frame(broadcast, mac(1000 + f)));
-    std::uint64_t before = 0;
-    for (const Receiver &r : receivers)
-        before += r.guest->stats().frames.rx_frames;
-    std::uint32_t flow = 0;
-    std::vector<rvif_addr_t> staged;
-    for (std::uint32_t f = 0; f < std::max(flows, burst); ++f)
-        staged.push_back(sender.stage(frame(mac(1000 + f % flows), mac(1), size)));
-    for (std::uint32_t round = 0; round < rounds; ++round) {
-        for (std::uint32_t i = 0; i < burst; ++i)
-            sender.desc(i, {staged[flow++ % staged.size()], size});
-        sender.transmit(burst);
-        for (Receiver &r : receivers)
-            r.poll();
-    }
-    std::uint64_t frames = 0;
-    for (const Receiver &r : receivers)
-        frames += r.guest->stats().frames.rx_frames;
-    std::printf("%llu\n", static_cast<unsigned long long>(frames - before));
+    const double c = cost(load);
+    std::printf("%.1f\n", c);
+    return c > 0 ? 0 : 1;
 }

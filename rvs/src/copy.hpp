@@ -75,7 +75,7 @@ void copy_large(std::uint8_t *dst, const std::uint8_t *src, std::size_t n, bool 
                                               std::size_t n, bool avx2 = false)
 {
     using namespace detail;
-    if (n - 32 <= 32) { // with wrap: the smallest frames' length
+    if (n - 32 <= 32) [[likely]] { // with wrap: the smallest frames' length
         copy_32_32(dst, src, n - 32);
     } else if (n > 128) {
         copy_large(dst, src, n, avx2);

@@ -17,7 +17,7 @@ namespace rvs {
 class Core final : public Switch {
   public:
     static constexpr std::uint64_t magic_value = 0x3130'5357'5356'52ff; // "RVSWS01"
-    static constexpr std::uint32_t layout_version = 2;
+    static constexpr std::uint32_t layout_version = 3;
 
     std::atomic<std::uint64_t> magic; // stored last by create()
     std::uint32_t version;
@@ -74,6 +74,7 @@ class Core final : public Switch {
     // A call that held tx was cut short: lanes must be looked after, and what it did is in the
     // journal. Returns the descriptors that it consumed. Whoever calls holds tx.
     std::uint32_t after_cut(TxQueue &tx);
+    void fulfil(const Journal &journal, std::uint32_t source);
     void source_live(std::uint32_t source, bool live);
     void collect(std::uint32_t port, PortStats &out) const;
     void sum_received(std::uint32_t port, std::uint64_t (&out)[2 + receiver_reasons]) const;

@@ -11,17 +11,9 @@ constexpr auto relaxed = std::memory_order_relaxed; // an entry is one word and 
 
 constexpr std::uint64_t tag_mask = (std::uint64_t{1} << fdb_tag_bits) - 1;
 
-constexpr std::uint64_t entry(std::uint64_t tag, std::uint32_t port, std::uint32_t stamp)
-{
-    return std::uint64_t{stamp} << 56 | std::uint64_t{port} << 50 | tag;
-}
 constexpr std::uint64_t tag_of(std::uint64_t word)
 {
     return word & tag_mask;
-}
-constexpr std::uint32_t port_of(std::uint64_t word)
-{
-    return static_cast<std::uint32_t>(word >> 50) & (RVIF_MAX_PORTS - 1);
 }
 constexpr std::uint32_t stamp_of(std::uint64_t word)
 {
@@ -44,42 +36,13 @@ bool replace(std::atomic<std::uint64_t> &way, std::uint64_t from, std::uint64_t 
     return way.compare_exchange_strong(from, to, relaxed);
 }
 
-// Of an odd number modulo 2^60; each step doubles the bits that are right.
-constexpr std::uint64_t inverse(std::uint64_t odd)
-{
-    std::uint64_t x = odd;
-    for (int i = 0; i < 6; ++i)
-        x *= 2 - odd * x;
-    return x;
-}
-
 } // namespace
-
-std::uint64_t Fdb::unmix(std::uint64_t k) const
-{
-    k ^= k >> 30;
-    k = (k * inverse(b)) & key_mask;
-    k ^= k >> 30;
-    k = (k * inverse(a)) & key_mask;
-    return k ^ seed_;
-}
-
-std::uint32_t Fdb::lookup(std::uint64_t key) const
-{
-    const Place at = place(key);
-    for (const auto &way : at.bucket.way) {
-        const std::uint64_t word = way.load(relaxed);
-        if (tag_of(word) == at.tag && word != 0)
-            return port_of(word);
-    }
-    return nowhere;
-}
 
 Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp,
                    std::atomic<std::uint32_t> *learned, std::uint32_t limit)
 {
     const Place at = place(key);
-    const std::uint64_t want = entry(at.tag, port, stamp);
+    const std::uint64_t want = Fdb::entry(at.tag, port, stamp);
 
     std::atomic<std::uint64_t> *found = nullptr;
     std::atomic<std::uint64_t> *room = nullptr;
@@ -96,12 +59,12 @@ Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp,
                 room = &way;
         } else if (tag_of(word) == at.tag) {
             if (is_static(word))
-                return port_of(word) == port ? Learned::yes : Learned::foreign;
+                return Fdb::port_of(word) == port ? Learned::yes : Learned::foreign;
             if (found == nullptr) {
                 found = &way;
                 found_word = word;
             }
-        } else if (port_of(word) == port && !is_static(word)) {
+        } else if (Fdb::port_of(word) == port && !is_static(word)) {
             ++own;
             if (own_oldest == nullptr || age_of(word, stamp) > age_of(own_oldest_word, stamp)) {
                 own_oldest = &way;
@@ -109,7 +72,7 @@ Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp,
             }
         }
     }
-    if (found != nullptr && port_of(found_word) == port) {
+    if (found != nullptr && Fdb::port_of(found_word) == port) {
         replace(*found, found_word, want); // newer
         return Learned::yes;
     }
@@ -130,7 +93,7 @@ Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp,
 Error Fdb::set_static(std::uint64_t key, std::uint32_t port)
 {
     const Place at = place(key);
-    const std::uint64_t want = entry(at.tag, port, fdb_static);
+    const std::uint64_t want = Fdb::entry(at.tag, port, fdb_static);
 
     // Learners may change a way between our load and our exchange: then look again. They cannot
     // keep us here: each change is one frame of a guest, and any of eight ways will do.
@@ -142,7 +105,7 @@ Error Fdb::set_static(std::uint64_t key, std::uint32_t port)
             const std::uint64_t word = way.load(relaxed);
             const bool match = word != 0 && tag_of(word) == at.tag;
             if (match && is_static(word))
-                return port_of(word) == port ? Error::none : Error::state;
+                return Fdb::port_of(word) == port ? Error::none : Error::state;
             if (match || (!is_static(word) && (choice == nullptr || word == 0) &&
                           (choice == nullptr || tag_of(choice_word) != at.tag))) {
                 choice = &way;
@@ -166,10 +129,10 @@ Error Fdb::set_static(std::uint64_t key, std::uint32_t port)
 
 void Fdb::forget_port(std::uint32_t port)
 {
-    for (std::uint64_t i = 0; i <= mask_; ++i) {
+    for (std::uint64_t i = 0; i < count_; ++i) {
         for (auto &way : buckets_[i].way) {
             const std::uint64_t word = way.load(relaxed);
-            if (word != 0 && port_of(word) == port)
+            if (word != 0 && Fdb::port_of(word) == port)
                 replace(way, word, 0); // lost: it moved to another port
         }
     }
@@ -179,21 +142,21 @@ void Fdb::age(std::uint32_t now, std::uint32_t limit, std::uint32_t (&learned)[R
 {
     for (std::uint32_t &n : learned)
         n = 0;
-    for (std::uint64_t i = 0; i <= mask_; ++i) {
+    for (std::uint64_t i = 0; i < count_; ++i) {
         for (auto &way : buckets_[i].way) {
             const std::uint64_t word = way.load(relaxed);
             if (word == 0 || is_static(word))
                 continue;
             // A lost exchange: it was seen again.
             if (age_of(word, now) <= limit || !replace(way, word, 0))
-                ++learned[port_of(word)];
+                ++learned[Fdb::port_of(word)];
         }
     }
 }
 
 std::size_t Fdb::read(std::size_t &cursor, std::uint32_t now, FdbEntry *out, std::size_t max) const
 {
-    const std::size_t ways = static_cast<std::size_t>(mask_ + 1) * fdb_ways;
+    const std::size_t ways = static_cast<std::size_t>(count_) * fdb_ways;
     std::size_t n = 0;
     for (; cursor < ways && n < max; ++cursor) {
         const std::uint64_t word = buckets_[cursor / fdb_ways].way[cursor % fdb_ways].load(relaxed);
@@ -201,7 +164,7 @@ std::size_t Fdb::read(std::size_t &cursor, std::uint32_t now, FdbEntry *out, std
             continue;
         const std::uint64_t key = key_of(cursor / fdb_ways, word);
         out[n++] = FdbEntry{key & mac_mask, static_cast<std::uint32_t>(key >> 48),
-                            PortId{port_of(word)}, is_static(word),
+                            PortId{Fdb::port_of(word)}, is_static(word),
                             is_static(word) ? 0 : age_of(word, now)};
     }
     return n;

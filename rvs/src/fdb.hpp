@@ -24,8 +24,8 @@ constexpr std::uint64_t fdb_key(std::uint64_t mac, std::uint32_t vlan)
 //   [ stamp  | port  | 0 |      tag         ]     0: empty
 //
 // stamp: the tick that the MAC was last seen in, 1..fdb_stamps; fdb_static: never ages or moves.
-// tag: key and bucket number are two views of one 60-bit number, see Fdb::mix(); what the bucket
-// number says the tag need not. So a word has room for MAC and VLAN, and no two keys share one.
+// tag: the key's low bits. Its others follow from them and from the bucket's number, see
+// Fdb::index(). So a word has room for MAC and VLAN, and no two keys share one.
 inline constexpr std::uint32_t fdb_stamps = 250;
 inline constexpr std::uint32_t fdb_static = 255;
 
@@ -54,12 +54,44 @@ class Fdb {
 
     // count: a power of two, at least fdb_min_buckets.
     Fdb(FdbBucket *buckets, std::uint64_t count, std::uint64_t seed)
-        : buckets_{buckets}, mask_{count - 1}, seed_{seed & key_mask}
+        : buckets_{buckets}, count_{count},
+          shift_{static_cast<std::uint32_t>(__builtin_clzll(count - 1))}, multiplier_{seed | 1}
     {
     }
 
-    // The port, or nowhere.
-    [[nodiscard]] std::uint32_t lookup(std::uint64_t key) const;
+    // The port, or nowhere. Once a frame, in place.
+    [[nodiscard]] std::uint32_t lookup(std::uint64_t key) const
+    {
+        const FdbBucket &bucket = buckets_[index(key)];
+#pragma GCC unroll 8
+        for (const auto &way : bucket.way) {
+            const std::uint64_t word = way.load(std::memory_order_relaxed);
+            if ((word ^ key) << (64 - fdb_tag_bits) == 0 && word != 0)
+                return port_of(word);
+        }
+        return nowhere;
+    }
+    // Whether learn() would have nothing to do.
+    [[nodiscard]] bool fresh(std::uint64_t key, std::uint32_t port, std::uint32_t stamp) const
+    {
+        const std::uint64_t want = entry(key & tag_mask, port, stamp);
+        const FdbBucket &bucket = buckets_[index(key)];
+#pragma GCC unroll 8
+        for (const auto &way : bucket.way) {
+            if (way.load(std::memory_order_relaxed) == want)
+                return true;
+        }
+        return false;
+    }
+    [[nodiscard]] static constexpr std::uint64_t entry(std::uint64_t tag, std::uint32_t port,
+                                                       std::uint32_t stamp)
+    {
+        return std::uint64_t{stamp} << 56 | std::uint64_t{port} << 50 | tag;
+    }
+    [[nodiscard]] static constexpr std::uint32_t port_of(std::uint64_t word)
+    {
+        return static_cast<std::uint32_t>(word >> 50) & (RVIF_MAX_PORTS - 1);
+    }
 
     // key was seen at port, which has `learned` dynamic entries (kept up to date here, roughly:
     // age() counts anew) of `limit`, 0: any number. Writes only what changed.
@@ -80,38 +112,28 @@ class Fdb {
         FdbBucket &bucket;
         std::uint64_t tag;
     };
-    static constexpr std::uint64_t key_mask = (std::uint64_t{1} << 60) - 1;
     static constexpr std::uint64_t tag_mask = (std::uint64_t{1} << fdb_tag_bits) - 1;
-    static constexpr std::uint64_t a = 0x0e3779b97f4a7c15; // odd
-    static constexpr std::uint64_t b = 0x06e8feb86659fd93;
 
-    // A permutation of the 60-bit numbers: each step can be undone. The seed keeps guests from
-    // choosing addresses that share a bucket.
-    [[nodiscard]] std::uint64_t mix(std::uint64_t key) const
+    // The bucket's number: the top bits of the tag times a secret number, so that guests cannot
+    // choose addresses that share a bucket; and in the low ones of these, the rest of the key.
+    [[nodiscard]] std::uint64_t index(std::uint64_t key) const
     {
-        std::uint64_t k = key ^ seed_;
-        k = (k * a) & key_mask;
-        k ^= k >> 30; // its own inverse
-        k = (k * b) & key_mask;
-        return k ^ k >> 30;
+        return ((key << (64 - fdb_tag_bits)) * multiplier_ >> shift_) ^ key >> fdb_tag_bits;
     }
-    [[nodiscard]] std::uint64_t unmix(std::uint64_t k) const;
-
     [[nodiscard]] Place place(std::uint64_t key) const
     {
-        const std::uint64_t k = mix(key);
-        // Small tables are told by the top bits; larger ones also use some of the tag's.
-        const std::uint64_t index = k >> fdb_tag_bits | k << (60 - fdb_tag_bits);
-        return {buckets_[index & mask_], k & tag_mask};
+        return {buckets_[index(key)], key & tag_mask};
     }
     [[nodiscard]] std::uint64_t key_of(std::uint64_t bucket, std::uint64_t word) const
     {
-        return unmix((bucket & (fdb_min_buckets - 1)) << fdb_tag_bits | (word & tag_mask));
+        const std::uint64_t tag = word & tag_mask;
+        return (index(tag) ^ bucket) << fdb_tag_bits | tag;
     }
 
     FdbBucket *buckets_;
-    std::uint64_t mask_;
-    std::uint64_t seed_;
+    std::uint64_t count_;
+    std::uint32_t shift_;
+    std::uint64_t multiplier_;
 };
 
 } // namespace rvs

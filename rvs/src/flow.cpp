@@ -76,7 +76,9 @@ Layers find_layers(const Headers &headers)
     return out;
 }
 
-std::uint32_t flow_hash(const Frame &frame, std::uint32_t types)
+namespace {
+
+std::uint32_t hash_of_any(const Frame &frame, std::uint32_t types)
 {
     Headers headers; // NOLINT(cppcoreguidelines-pro-type-member-init): take() fills what is used
     headers.take(frame, 96);
@@ -103,6 +105,53 @@ std::uint32_t flow_hash(const Frame &frame, std::uint32_t types)
     if (tcp || udp)
         hash = blend(hash, pair_of(headers.u16(layers.l4_at), headers.u16(layers.l4_at + 2)) + 1);
     return static_cast<std::uint32_t>(hash);
+}
+
+} // namespace
+
+std::uint32_t flow_hash(const Frame &frame, std::uint32_t types)
+{
+    if (frame.count == 2 && frame.segment[0].len == Header::size)
+        return flow_hash(frame.header, frame.segment[1].data, frame.segment[1].len, types);
+    return hash_of_any(frame, types);
+}
+
+// What nearly all frames are is told by a few words: IPv4 without options.
+std::uint32_t flow_hash(const Header &header, const std::uint8_t *rest, std::uint32_t len,
+                        std::uint32_t types)
+{
+    constexpr std::uint32_t passed = Header::size; // offsets in the frame are so much more
+    constexpr std::uint32_t l4_at = 34 - passed;
+    constexpr std::uint64_t ipv4 = std::uint64_t{0x45} << 16 | ethertype_ipv4;
+    if (len >= l4_at + 20 && (header.high >> 32 & 0xffffff) == ipv4 && (types & RVIF_RSS_IP) != 0)
+        [[likely]] {
+        const std::uint64_t middle = read_8(rest + 20 - passed); // bytes 20..27
+        const std::uint64_t ends = read_8(rest + 26 - passed);
+        const auto number = [](std::uint64_t word) {
+            return __builtin_bswap32(static_cast<std::uint32_t>(word));
+        };
+        const std::uint64_t hash = blend(0, pair_of(number(ends), number(ends >> 32)));
+        const auto protocol = static_cast<std::uint8_t>(middle >> 24);
+        const std::uint32_t covers = protocol == protocol_tcp   ? RVIF_RSS_TCP
+                                     : protocol == protocol_udp ? RVIF_RSS_UDP
+                                                                : 0;
+        if ((types & covers) == 0 || (middle & 0xff3f) != 0) // or a fragment
+            return static_cast<std::uint32_t>(hash);
+        const std::uint64_t ports = read_8(rest + l4_at);
+        const auto port = [](std::uint64_t word) {
+            return swap16(static_cast<std::uint16_t>(word));
+        };
+        return static_cast<std::uint32_t>(
+            blend(hash, pair_of(port(ports), port(ports >> 16)) + 1));
+    }
+    Segment segments[2] = {{reinterpret_cast<const std::uint8_t *>(&header), Header::size},
+                           {rest, len}};
+    Frame frame{};
+    frame.header = header;
+    frame.total = Header::size + len;
+    frame.count = 2;
+    frame.segment = segments;
+    return hash_of_any(frame, types);
 }
 
 } // namespace rvs

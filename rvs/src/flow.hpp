@@ -53,6 +53,9 @@ Layers find_layers(const Headers &headers);
 
 // types: RVIF_RSS_*. 0 for a frame that they do not cover. The same for both directions of a flow.
 std::uint32_t flow_hash(const Frame &frame, std::uint32_t types);
+// Of a frame whose bytes behind the header are in one place.
+std::uint32_t flow_hash(const Header &header, const std::uint8_t *rest, std::uint32_t len,
+                        std::uint32_t types);
 
 } // namespace rvs
 

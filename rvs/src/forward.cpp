@@ -7,11 +7,13 @@
 // A decision holds for a run of frames with the same addresses: one look at the MAC table, one at
 // the receiver's queue, for the run. Frames that nobody asks anything of, of one segment and one
 // buffer, to one lane, go through fast(), which keeps all it needs in registers; all others, and
-// the first of each run, through one().
+// the first of each run, through one(). Where destinations change from frame to frame, scatter()
+// takes them: see scatter.hpp.
 #include "core.hpp"
 #include "flow.hpp"
 #include "offload.hpp"
 #include "open_lanes.hpp"
+#include "scatter.hpp"
 
 namespace rvs {
 
@@ -30,33 +32,20 @@ struct Decision {
     OpenLane *lane = nullptr;       // fast
 };
 
-// Counts of one call, added to the queue's counters at its end.
-struct Tally {
-    std::uint64_t frames = 0;
-    std::uint64_t bytes = 0;
-    std::uint64_t copies = 0;
-    std::uint64_t flooded = 0;
-    std::uint64_t cuts = 0;
-};
-
-// A call stops after the frame with which it has copied this much, so that a flood of jumbo
-// frames to all ports takes one call no longer than a frame of it.
-constexpr std::uint64_t call_bytes = 4 << 20;
-
 constexpr std::uint64_t bit(std::uint32_t n)
 {
     return std::uint64_t{1} << n;
 }
 
-class Transmission {
+class Transmission : private Scatter {
   public:
     Transmission(Core &core, std::uint32_t self, std::uint32_t queue, std::uint32_t source,
                  std::uint64_t generation, bool avx2)
-        : core_{core}, port_{core.ports[self]}, counters_{core.ports[self].tx[queue].counters},
-          self_{self}, policy_{port_.policy.has(~0u)},
-          stamp_{core.stamp.load(std::memory_order_relaxed)}, avx2_{avx2},
-          exact_{(policy_ & policy::vlan) != 0},
-          lanes_{core, source, generation, queue, core.ports[self].tx[queue].journal}
+        : Scatter{core, self, queue, source, generation, avx2},
+          counters_{tx_.counters}, exact_{(policy_ & policy::vlan) != 0},
+          may_scatter_{may_scatter()},
+          scattered_{may_scatter_ && tx_.scattered.load(std::memory_order_relaxed)},
+          open_{core, source, generation, queue, tx_.journal}
     {
     }
 
@@ -65,34 +54,46 @@ class Transmission {
         std::uint32_t i = 0;
         // Once for each frame: its sender may be changing it all the time.
         std::uint32_t looked_at = ~0u;
-        std::uint32_t aimed_for = ~0u;
         while (i < count && copied_ < call_bytes) {
-            lanes_.progress.at = i;
+            open_.progress.at = i;
+            if (scattered_) {
+                i = scatter_from(descs, i, count);
+                if (i == count || copied_ >= call_bytes)
+                    break;
+                if (!scattered_)
+                    continue;
+                open_.progress.at = i;
+                i = one(descs, i, count);
+                continue;
+            }
             if (decision_.fast) {
                 const std::uint32_t before = i;
-                aimed_ = Fdb::nowhere;
                 i = exact_ ? fast<true>(descs, i, count) : fast<false>(descs, i, count);
-                lanes_.progress.at = i;
+                open_.progress.at = i;
                 if (i == count)
                     break;
-                if (aimed_ != Fdb::nowhere && aimed_for != i) {
-                    aimed_for = i;
-                    if (aim(aimed_))
-                        continue;
-                } else if (i != before) {
+                if (i != before || scattered_)
                     continue;
-                }
             }
             if ((decision_.fast || decision_.kind == Decision::Kind::none) && looked_at != i) {
                 looked_at = i;
+                const bool was_fast = decision_.fast;
+                const Header old = last_;
                 look_at(descs + sizeof(rvif_tx_desc) * i);
-                if (decision_.fast)
+                if (decision_.kind == Decision::Kind::unicast && may_scatter_) {
+                    // Addresses that change more than fast() follows, or a receiver that spreads.
+                    scattered_ = decision_.fast ? was_fast && !same(old) : tries_ != 0;
+                }
+                if (decision_.fast || scattered_)
                     continue;
             }
             i = one(descs, i, count);
+            scattered_ = may_scatter_ && tries_ != 0 && !decision_.fast &&
+                         decision_.kind == Decision::Kind::unicast;
         }
-        lanes_.progress.at = i;
-        lanes_.end();
+        open_.progress.at = i;
+        open_.end();
+        tx_.scattered.store(scattered_, std::memory_order_relaxed);
         if (tally_.frames != 0) {
             counters_.frames.add(tally_.frames);
             counters_.bytes.add(tally_.bytes);
@@ -107,6 +108,23 @@ class Transmission {
 
   private:
     void drop(std::uint32_t reason) { counters_.drops[reason].add(1); }
+
+    // From frame i on, as far as it goes. scattered_: whether to go on like this.
+    std::uint32_t scatter_from(Address descs, std::uint32_t i, std::uint32_t count)
+    {
+        open_.end();
+        decision_.fast = false; // its lane
+        bool one_run = false;
+        const std::uint32_t at = scatter(descs, i, count, one_run);
+        if (at == i) {
+            --tries_;
+            scattered_ = false;
+        } else if (one_run && at - i > 1) {
+            scattered_ = false;
+            decision_.kind = Decision::Kind::none;
+        }
+        return at;
+    }
 
     // ------------------------------------------------------------------ the common case
 
@@ -127,7 +145,6 @@ class Transmission {
     }
 
     // fast() has met other addresses. True: these frames, too, go to decision_'s lane as they are.
-    // False: aimed_ is the port that they are for, if aim() may be asked about it.
     // By value: the header stays in registers.
     [[gnu::noinline]] bool same_lane(std::uint64_t low, std::uint64_t high)
     {
@@ -136,34 +153,7 @@ class Transmission {
         if (policy_ != 0 || fdb_key(header.source(), 0) != learned_ || receiver_knows_vlans_ ||
             (destination & mac_group_bit) != 0)
             return false;
-        const std::uint32_t port = core_.fdb().lookup(fdb_key(destination, 0));
-        if (port == decision_.port)
-            return true;
-        aimed_ = port == self_ ? Fdb::nowhere : port;
-        aimed_at_ = header;
-        return false;
-    }
-
-    // Turns decision_ to another port, for frames with the header that same_lane() saw last. False:
-    // there is none any more.
-    [[gnu::noinline]] bool aim(std::uint32_t port)
-    {
-        // The lane of the old one may be ended on the way.
-        decision_.fast = false;
-        decision_.kind = Decision::Kind::none;
-        const std::uint64_t to = bit(port);
-        if (!core_.ports[port].policy.member(0) ||
-            ((core_.down_ports.load(std::memory_order_relaxed) |
-              core_.capture_ports.load(std::memory_order_relaxed)) &
-             to) != 0)
-            return false;
-        decision_.port = port;
-        find_fast(aimed_at_, 0, decision_);
-        if (!decision_.fast)
-            return false;
-        decision_.kind = Decision::Kind::unicast;
-        last_ = aimed_at_;
-        return true;
+        return core_.fdb().lookup(fdb_key(destination, 0)) == decision_.port;
     }
 
     // Frames from i on, as long as they go to decision_'s lane: returns the first that does not, or
@@ -193,7 +183,7 @@ class Transmission {
 
         while (i < count && copied_ < call_bytes) {
             if (open.held == lane_batch) {
-                lanes_.progress.at = i;
+                open_.progress.at = i;
                 open.publish();
             }
             const std::uint32_t pos = open.pos;
@@ -245,7 +235,7 @@ class Transmission {
             open.pos = pos + done;
             open.held += done;
             open.frames += done;
-            lanes_.progress.held += done;
+            open_.progress.held += done;
             open.bytes += bytes;
             tally_.frames += done;
             tally_.copies += done;
@@ -334,18 +324,6 @@ class Transmission {
         return i;
     }
 
-    // For fast(): where the last frame came from.
-    void remember_region(rvif_addr_t address)
-    {
-        const std::uint64_t index = RVIF_ADDR_REGION(address);
-        const Region region = index < RVIF_MAX_REGIONS
-                                  ? port_.regions.get(static_cast<std::uint32_t>(index))
-                                  : Region{};
-        region_tag_ = address - RVIF_ADDR_OFFSET(address);
-        region_base_ = region.base();
-        region_len_ = region.valid() ? region.len() : 0;
-    }
-
     void forward(const Frame &frame)
     {
         if ((frame.flags & Offload::requests) != 0 && !offload_.take(frame))
@@ -399,7 +377,7 @@ class Transmission {
         // What becomes several frames counts as consumed from the first on: rather lost than twice.
         if (decision_.kind == Decision::Kind::flood || (frame.flags & RVIF_TX_TSO) != 0 ||
             mirrors != 0 || core_.ports[decision_.port].policy.has(policy::mirror) != 0)
-            lanes_.progress.at = behind_;
+            open_.progress.at = behind_;
         for (std::uint64_t left = to; left != 0; left &= left - 1) {
             const auto port = static_cast<std::uint32_t>(__builtin_ctzll(left));
             send(port, frame, false);
@@ -432,11 +410,11 @@ class Transmission {
             hash = flow_hash(frame, types);
             queue = receiver.rss_queue[hash % RVIF_RETA_SIZE].load(std::memory_order_relaxed);
         } else {
-            queue = receiver.rx_queue_for(lanes_.tx_queue());
+            queue = receiver.rx_queue_for(open_.tx_queue());
         }
-        OpenLane *lane = lanes_.to(port, queue);
+        OpenLane *lane = open_.to(port, queue);
         if (lane == nullptr)
-            return lanes_.not_ready(port);
+            return open_.not_ready(port);
         copied_ += frame.total;
         Notes notes;
         if ((lane->lane->flags & RVIF_RXQ_HASH) != 0) {
@@ -511,21 +489,13 @@ class Transmission {
                 return decide_to_drop(RVIF_DROP_VLAN_INGRESS);
         }
 
-        Fdb fdb = core_.fdb();
-        const std::uint64_t source_key = fdb_key(source, d.vlan);
-        if (source_key != learned_) { // once a call is enough
-            const Learned learned =
-                fdb.learn(source_key, self_, stamp_, &core_.ports[self_].learned,
-                          port_.policy.mac_limit.load(std::memory_order_relaxed));
-            if (learned != Learned::yes)
-                return decide_to_drop(learned == Learned::full ? RVIF_DROP_MAC_LIMIT
-                                                               : RVIF_DROP_BAD_SOURCE_MAC);
-            learned_ = source_key;
-        }
+        const std::uint32_t refused = meet(source, d.vlan);
+        if (refused != no_drop)
+            return decide_to_drop(refused);
 
         std::uint32_t port = Fdb::nowhere;
         if ((destination & mac_group_bit) == 0)
-            port = fdb.lookup(fdb_key(destination, d.vlan));
+            port = core_.fdb().lookup(fdb_key(destination, d.vlan));
         if (port == self_)
             return decide_to_drop(RVIF_DROP_SAME_PORT);
         if (port == Fdb::nowhere)
@@ -554,7 +524,7 @@ class Transmission {
             receiver.policy.has(policy::mirror) != 0 ||
             receiver.rss_types.load(std::memory_order_relaxed) != 0)
             return;
-        OpenLane *lane = lanes_.to(d.port, receiver.rx_queue_for(lanes_.tx_queue()));
+        OpenLane *lane = open_.to(d.port, receiver.rx_queue_for(open_.tx_queue()));
         if (lane == nullptr || (lane->lane->flags & (RVIF_RXQ_HASH | RVIF_RXQ_VLAN)) != 0)
             return;
         receiver_knows_vlans_ = receiver.policy.has(policy::vlan) != 0;
@@ -607,28 +577,17 @@ class Transmission {
         decision_.ports = to;
     }
 
-    Core &core_;
-    Port &port_;
     TxCounters &counters_;
-    std::uint32_t self_;
-    std::uint32_t policy_;
-    std::uint32_t stamp_;
-    bool avx2_;
     bool exact_;          // the header's bytes 12..15 are part of a run
+    bool may_scatter_;
+    bool scattered_; // destinations change all the time
+    std::uint32_t tries_ = 4; // of scatter() that come to nothing
     bool tagged_ = false; // decision_ is for a frame whose tag is not in its header
     bool receiver_knows_vlans_ = false; // decision_'s
     std::uint32_t behind_ = 0; // index behind the descriptors of the frame that one() has
-    std::uint64_t copied_ = 0;
-    std::uint64_t learned_ = 0;
-    std::uint64_t region_tag_ = 0;
-    std::uint64_t region_base_ = 0;
-    std::uint64_t region_len_ = 0;
-    Tally tally_;
     Header last_{0, 0};
-    Header aimed_at_{0, 0};
-    std::uint32_t aimed_ = Fdb::nowhere;
     Decision decision_;
-    OpenLanes lanes_;
+    OpenLanes open_;
     Offload offload_;
     Segment segments_[RVIF_MAX_BURST + 2]; // a chain, and a slot in front of it for its header
 };
@@ -682,6 +641,9 @@ std::uint32_t Core::after_cut(TxQueue &tx)
     Journal &journal = tx.journal;
     const std::uint32_t source = tx.source.load();
     const std::uint32_t lane = journal.lane.load();
+    if (journal.planned() != 0 && source < RVIF_MAX_SOURCES)
+        fulfil(journal, source);
+    journal.fulfilled(journal.consumed());
     if (lane != 0 && source < RVIF_MAX_SOURCES) {
         const std::uint32_t port = (lane - 1) / RVIF_MAX_QUEUES % RVIF_MAX_PORTS;
         const std::uint32_t queue = (lane - 1) % RVIF_MAX_QUEUES;
@@ -697,7 +659,7 @@ std::uint32_t Core::after_cut(TxQueue &tx)
     if (lost != 0)
         tx.counters.drops[RVIF_DROP_INTERRUPTED].add(lost);
     tx.calls.store(tx.calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    return journal.consumed.load();
+    return journal.consumed();
 }
 
 std::int64_t Core::recover(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
@@ -712,7 +674,7 @@ std::int64_t Core::recover(std::uint32_t cpu, std::uint32_t self, std::uint64_t 
     if (claim == Claim::Result::again)
         after_cut(tx);
     // Of another number: that call had not begun.
-    const std::uint32_t consumed = tx.journal.call.load() == number ? tx.journal.consumed.load() : 0;
+    const std::uint32_t consumed = tx.journal.call.load() == number ? tx.journal.consumed() : 0;
     tx.busy.release();
     return consumed;
 }

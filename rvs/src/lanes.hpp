@@ -29,7 +29,7 @@ namespace rvs {
 // Completions are published in batches of at most this many, and a frame is published whole, so
 // a frame fills at most this many buffers.
 inline constexpr std::uint32_t lane_batch = 64;
-static_assert(lane_batch <= RVIF_MIN_DEPTH);
+static_assert(lane_batch <= RVIF_MIN_DEPTH && lane_batch <= Journal::Plan::capacity);
 
 // So that a frame's header is in its first buffer.
 inline constexpr std::uint32_t min_buf_len = 64;
@@ -47,6 +47,7 @@ struct alignas(64) Lane {
     std::uint32_t buf_len;
     std::uint32_t last_unit;
     std::uint32_t flags; // RVIF_RXQ_*
+    std::atomic<std::uint32_t> fill; // scatter()'s: the next entry to fill
 
     [[nodiscard]] Address posted_entry(std::uint32_t at) const
     {

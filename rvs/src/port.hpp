@@ -68,6 +68,7 @@ struct alignas(128) TxQueue {
     std::atomic<std::uint64_t> source_generation;
     std::atomic<std::uint64_t> descs; // rvif_addr_t; resolved anew by every call
     std::atomic<std::uint32_t> flags; // RVIF_TXQ_*
+    std::atomic<bool> scattered; // its last frames went many ways: the next ones likely do, too
     // Calls that ended. Moves before busy is cleared: see Grace.
     std::atomic<std::uint64_t> calls;
     Journal journal;

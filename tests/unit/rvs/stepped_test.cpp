@@ -246,6 +246,13 @@ struct Cut : testing::Test {
         second.post(victim.source(), 64);
     }
 
+    // Frames of one buffer that a receiver had before, if the test counts them.
+    [[nodiscard]] std::uint32_t taken(const Guest &g) const
+    {
+        return frames_taken[&g == &receiver ? 0 : 1];
+    }
+    std::uint32_t frames_taken[2] = {};
+
     World world;
     Guest receiver{world, 0, {.buf_len = 128, .buffers = 100}};
     Guest second{world, 1, {.buf_len = 128, .buffers = 100}};
@@ -356,6 +363,63 @@ TEST_F(Cut, BurstToSeveralReceiversNeverArrivesTwiceAndWhatIsLostIsCounted)
     for (std::uint32_t i = whole > 1500 ? whole - 1500 : 0; i < whole && !HasFailure(); i += 17)
         run(i);
     EXPECT_GT(lossy, 0u) << "it was never between two receivers";
+}
+
+// Single buffers to known receivers, by turns: whatever was copied when the first became visible is
+// there in the end.
+TEST_F(Cut, BurstThatIsScatteredLosesNothing)
+{
+    Frames frames;
+    Frames at_first;
+    Frames at_second;
+    for (std::uint32_t i = 0; i < 12; ++i) {
+        frames.push_back(frame(i % 3 == 0 ? mac(2) : mac(1), mac(3), 60 + i, i));
+        (i % 3 == 0 ? at_second : at_first).push_back(frames.back());
+    }
+    std::uint64_t number = 100;
+    std::uint32_t within = 0; // one receiver had its frames, the other had not
+    const auto run = [&](std::uint32_t after) {
+        post();
+        load(frames);
+        const bool was_cut = cut(12, ++number, after);
+        const auto shown = [&](Guest &g) {
+            return (g.comp(victim.source(), taken(g)) & RVIF_PHASE) == g.phase(taken(g));
+        };
+        within += shown(receiver) != shown(second) ? 1 : 0;
+        const std::int64_t consumed = call(RVIF_OP_RECOVER, number);
+        ASSERT_TRUE(consumed == 0 || consumed == 12) << consumed;
+        ASSERT_EQ(call(RVIF_OP_RECOVER, number), consumed) << "any number of times";
+        load(Frames(frames.begin() + consumed, frames.end()));
+        ASSERT_EQ(call(RVIF_OP_TX, 12 - static_cast<std::uint64_t>(consumed), ++number),
+                  12 - consumed);
+        ASSERT_EQ(receiver.receive_all(victim.source()), at_first) << "cut after " << after;
+        ASSERT_EQ(second.receive_all(victim.source()), at_second) << "cut after " << after;
+        frames_taken[0] += static_cast<std::uint32_t>(at_first.size());
+        frames_taken[1] += static_cast<std::uint32_t>(at_second.size());
+        if (!was_cut) {
+            ASSERT_EQ(consumed, 12);
+        }
+    };
+    run(~0u); // from now on it knows that they scatter
+    std::uint32_t whole = 0;
+    post();
+    load(frames);
+    {
+        Stepped stepped{[&] { call(RVIF_OP_TX, 12, ++number); }};
+        for (; stepped.alive(); ++whole)
+            stepped.step();
+    }
+    ASSERT_EQ(receiver.receive_all(victim.source()), at_first);
+    ASSERT_EQ(second.receive_all(victim.source()), at_second);
+    frames_taken[0] += static_cast<std::uint32_t>(at_first.size());
+    frames_taken[1] += static_cast<std::uint32_t>(at_second.size());
+    number += 10; // the child counted for itself
+    for (std::uint32_t i = 0; i < 20 && !HasFailure(); ++i)
+        run(whole / 20 * i);
+    for (std::uint32_t i = whole > 1000 ? whole - 1000 : 0; i < whole && !HasFailure(); i += 5)
+        run(i);
+    EXPECT_GT(within, 3u) << "it was never between two receivers";
+    EXPECT_EQ(victim.drops(RVIF_DROP_INTERRUPTED), 0u);
 }
 
 TEST_F(Cut, OnlyTheSameCpuGoesOn)

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The way of frames whose destinations change all the time: what a frame costs does not depend on
+// how many receivers a burst has.
+//
+//   descriptor -> header -> MAC table -> lane -> copied       frame by frame
+//   commit -> completions, last to first -> lane ends         once a batch
+//
+// A batch is up to lane_batch plain frames to any lanes. Nothing of it is visible before it is
+// committed; from then on it is a plan in the journal, which whoever finds it half done goes on
+// with. So a call that is cut short loses nothing here.
+#ifndef RVS_SCATTER_HPP
+#define RVS_SCATTER_HPP
+
+#include "sending.hpp"
+
+namespace rvs {
+
+class Scatter : protected Sending {
+  protected:
+    Scatter(Core &core, std::uint32_t self, std::uint32_t queue, std::uint32_t source,
+            std::uint64_t generation, bool avx2)
+        : Sending{core, self, queue, source, generation, avx2}, lanes_{&core.lanes[source][0][0]}
+    {
+    }
+
+    // Whether what the sender may do can be told from MAC table and bitmaps alone.
+    [[nodiscard]] bool may_scatter() const
+    {
+        return (policy_ & policy::each_frame) == 0 &&
+               ((policy_ & policy::vlan) == 0 ||
+                port_.policy.native.load(std::memory_order_relaxed) != 0);
+    }
+
+    // Frames from i on, as far as they are plain ones to known receivers that take them as they
+    // are: returns the first that is not. No lane is open. one_run: they all came from one source and went to one lane.
+    [[gnu::noinline]] std::uint32_t scatter(Address descs, std::uint32_t i, std::uint32_t count,
+                                            bool &one_run);
+
+  private:
+    // Of one of scatter(), for all its frames.
+    struct Scope {
+        std::uint32_t vlan;
+        std::uint64_t known = 0;    // ports that target[] is valid for
+        std::uint64_t by_hash = 0;  // of them, those with no lane of their own there
+    };
+
+    // note: hash and flags, for comp.
+    struct Choice {
+        Lane *lane = nullptr;
+        std::uint64_t note = 0;
+    };
+
+    [[nodiscard]] std::uint64_t unchecked_below() const;
+    bool in_region(rvif_addr_t address, std::uint64_t len);
+    bool welcome(std::uint64_t source, std::uint32_t vlan);
+    bool open(Scope &scope, std::uint32_t port);
+    Choice pick(std::uint32_t port, Header header, const std::uint8_t *rest, std::uint64_t len);
+    bool begin(Lane &lane, const RxQueue &queue);
+    void not_posted(std::uint32_t port, std::uint32_t unit);
+    void publish(std::uint32_t consumed, std::uint32_t n);
+
+    Lane *lanes_; // of the source: by port, then by queue
+    Lane *target_[RVIF_MAX_PORTS];          // null: pick() tells
+    std::uint64_t begun_[RVIF_MAX_QUEUES];  // by receive queue: ports whose lane pick() has met
+    Address comp_[lane_batch];              // of the batch: where its completions go
+};
+
+} // namespace rvs
+
+#endif // RVS_SCATTER_HPP
