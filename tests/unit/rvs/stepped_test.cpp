@@ -373,18 +373,20 @@ TEST_F(Cut, BurstThatIsScatteredLosesNothing)
     Frames at_first;
     Frames at_second;
     for (std::uint32_t i = 0; i < 12; ++i) {
-        frames.push_back(frame(i % 3 == 0 ? mac(2) : mac(1), mac(3), 60 + i, i));
-        (i % 3 == 0 ? at_second : at_first).push_back(frames.back());
+        // Completions go backwards: long before the second receiver's first, the first one's is there.
+        const bool to_second = i < 5 || i % 3 == 0;
+        frames.push_back(frame(to_second ? mac(2) : mac(1), mac(3), 60 + i, i));
+        (to_second ? at_second : at_first).push_back(frames.back());
     }
     std::uint64_t number = 100;
     std::uint32_t within = 0; // one receiver had its frames, the other had not
+    const auto shown = [&](Guest &g) {
+        return (g.comp(victim.source(), taken(g)) & RVIF_PHASE) == g.phase(taken(g));
+    };
     const auto run = [&](std::uint32_t after) {
         post();
         load(frames);
         const bool was_cut = cut(12, ++number, after);
-        const auto shown = [&](Guest &g) {
-            return (g.comp(victim.source(), taken(g)) & RVIF_PHASE) == g.phase(taken(g));
-        };
         within += shown(receiver) != shown(second) ? 1 : 0;
         const std::int64_t consumed = call(RVIF_OP_RECOVER, number);
         ASSERT_TRUE(consumed == 0 || consumed == 12) << consumed;
@@ -402,21 +404,27 @@ TEST_F(Cut, BurstThatIsScatteredLosesNothing)
     };
     run(~0u); // from now on it knows that they scatter
     std::uint32_t whole = 0;
+    std::uint32_t first_shown = 0;
+    std::uint32_t all_shown = 0;
     post();
     load(frames);
     {
         Stepped stepped{[&] { call(RVIF_OP_TX, 12, ++number); }};
-        for (; stepped.alive(); ++whole)
+        for (; stepped.alive(); ++whole) {
             stepped.step();
+            first_shown += shown(receiver) ? 0 : 1;
+            all_shown += shown(receiver) && shown(second) ? 0 : 1;
+        }
     }
     ASSERT_EQ(receiver.receive_all(victim.source()), at_first);
     ASSERT_EQ(second.receive_all(victim.source()), at_second);
     frames_taken[0] += static_cast<std::uint32_t>(at_first.size());
     frames_taken[1] += static_cast<std::uint32_t>(at_second.size());
     number += 10; // the child counted for itself
-    for (std::uint32_t i = 0; i < 20 && !HasFailure(); ++i)
-        run(whole / 20 * i);
-    for (std::uint32_t i = whole > 1000 ? whole - 1000 : 0; i < whole && !HasFailure(); i += 5)
+    for (std::uint32_t i = 0; i < 30 && !HasFailure(); ++i)
+        run(whole / 30 * i);
+    // And closely where the batch becomes visible, and where the lanes get their ends.
+    for (std::uint32_t i = first_shown - 60; i < all_shown + 100 && !HasFailure(); i += 2)
         run(i);
     EXPECT_GT(within, 3u) << "it was never between two receivers";
     EXPECT_EQ(victim.drops(RVIF_DROP_INTERRUPTED), 0u);
