@@ -36,6 +36,7 @@ try {
     auto *attach_loop = app.add_subcommand("attach-loop");
     attach_loop->add_option("EXPORT", loop.export_name);
     attach_loop->add_option("--rounds", loop.rounds);
+    auto *exporter = app.add_subcommand("exporter");
     auto *dead = app.add_subcommand("dead-export");
     dead->add_option("EXPORT", export_name);
     auto *leaks = app.add_subcommand("leaks");
@@ -96,6 +97,9 @@ try {
     }
     if (*nmis) {
         return probes::nmis(export_name, wanted);
+    }
+    if (*exporter) {
+        return probes::exporter();
     }
     if (*dead) {
         return probes::dead_export(export_name);

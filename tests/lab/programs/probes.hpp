@@ -77,6 +77,9 @@ struct SweepOptions {
 // vCPU. What is left to do when this machine ends in the middle is what the next one begins with.
 int sweep(const SweepOptions &options);
 
+// What a manager may make an export of, and when. In a manager's VM.
+int exporter();
+
 // Calls until the export ends: that is an error, not a signal, and the next export of that name can
 // be attached to.
 int dead_export(const std::string &export_name);

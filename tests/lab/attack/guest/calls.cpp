@@ -50,7 +50,7 @@ u64 argument(unsigned kind)
     case 9:
         return 0xfee0'0000; // the APIC
     case 10:
-        return 0xffe0'0000; // ROM: a read-only slot at the end
+        return 0xffe0'0000; // nothing, and ROM at its end
     case 11:
         return handles.live;
     case 12:
@@ -191,7 +191,7 @@ void known_refusals_of_a_guest()
         {ELISA_CALL_REGION_ADD, region, huge, 1ull << 33, huge, -ELISA_E_MEMORY,
          "where no memory is"},
         {ELISA_CALL_REGION_ADD, region, huge, 0xffe0'0000, huge, -ELISA_E_MEMORY,
-         "a read-only slot"},
+         "nothing, and ROM at its end"},
         {ELISA_CALL_REGION_ADD, region, huge, window, huge, -ELISA_E_MEMORY, "the window"},
         {ELISA_CALL_REGION_ADD, region, huge, window + ELISA_WINDOW_X, huge, -ELISA_E_MEMORY,
          "a region in the window"},
