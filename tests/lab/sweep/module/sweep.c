@@ -113,8 +113,7 @@ static bool in_path(struct place p)
 	return p.context != IN_DEFAULT || (p.rip & PAGE_MASK) == ELISA_GATE_VA;
 }
 
-/* Once, over several crossings: an interrupt of the host's in the gate makes the vCPU go back and come again, one for the
- * guest makes it return past the gate. */
+/* Once: an interrupt of the host's in the gate makes the vCPU go back and come again. */
 static void record(struct place p)
 {
 	unsigned int i;
@@ -319,12 +318,6 @@ static void hit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		happen(vcpu);
 }
 
-/* An event that came while the vCPU was stepped through the gate has been looked at in vain. */
-static void look_for_events(struct kvm_vcpu *vcpu)
-{
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-}
-
 static bool on_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	if (vcpu != sweep.vcpu || !sweep.step)
@@ -332,10 +325,10 @@ static bool on_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	sweep.step = false;
 	if (sweep.forced)
 		ev->off_default = false;
-	if (sweep.phase == HIT) {
+	if (sweep.phase == HIT)
 		hit(vcpu, ev);
-		look_for_events(vcpu);
-	}
+	else
+		kvm_make_request(KVM_REQ_EVENT, vcpu); /* off default KVM's look at pending events was in vain */
 	sweep.forced = false;
 	return true;
 }
@@ -390,6 +383,7 @@ static int arm(struct kvm_vcpu *vcpu, u64 event, u64 place, u64 stride)
 	sweep.event = event;
 	sweep.forced = sweep.step = sweep.ipi = false;
 	if (place == SWEEP_RECORD) {
+		sweep.places = 0;
 		sweep.phase = RECORDING;
 	} else {
 		if (place == SWEEP_NEXT) {
@@ -421,7 +415,6 @@ static int done(struct kvm_vcpu *vcpu)
 	regs[VCPU_REGS_R8] = sweep.violation_at;
 	regs[VCPU_REGS_R9] = sweep.steps;
 	sweep.phase = IDLE;
-	look_for_events(vcpu);
 	if (sweep.event == SWEEP_MIGRATION)
 		set_cpus_allowed_ptr(current, cpu_online_mask);
 	if (sweep.revoked.role) {
