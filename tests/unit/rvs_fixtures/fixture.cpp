@@ -71,6 +71,15 @@ class PortReader {
             port.trunk.push_back(static_cast<std::uint16_t>(id));
         o.isolated = table_["isolated"].value_or(false);
         o.mac_limit = number("mac_limit");
+        o.rate_bytes = number("rate");
+        o.rate_burst = number("burst");
+        o.storm_frames = number("storm");
+        if (const auto down = list<std::int64_t>("down"); !down.empty()) {
+            if (down.size() != 2 || down[0] < 1 || down[1] < down[0])
+                wrong(file_, "down is the number of the first frame and that of the last");
+            port.down_from = static_cast<std::uint32_t>(down[0]);
+            port.down_to = static_cast<std::uint32_t>(down[1]);
+        }
         if (table_["mirror"])
             o.mirror_to = PortId{number("mirror")};
         o.capture = table_["capture"].value_or(false);
@@ -86,9 +95,9 @@ class PortReader {
     }
 
   private:
-    static constexpr std::string_view keys[] = {"mac",    "macs",    "native", "trunk",    "isolated",
-                                                "mirror", "capture", "takes",  "requests", "mac_limit",
-                                                "tci",    "segsz",   "drops"};
+    static constexpr std::string_view keys[] = {
+        "mac",  "macs",   "native",  "trunk", "isolated", "mac_limit", "rate",  "burst", "storm",
+        "down", "mirror", "capture", "takes", "requests", "tci",       "segsz", "drops"};
 
     std::uint32_t number(std::string_view key) { return table_[key].value_or(std::uint32_t{0}); }
     template <typename T>

@@ -19,6 +19,10 @@ struct FixturePort {
     std::uint32_t requests = 0;       // RVIF_TX_*, for each frame that it sends
     std::uint32_t vlan = 0;
     std::uint32_t segsz = 0;
+    // The manager holds it down while the frames from one number to the other are sent, counted
+    // from 1 over all ports; 0: never.
+    std::uint32_t down_from = 0;
+    std::uint32_t down_to = 0;
     std::map<std::string, std::uint64_t> drops; // by rvif_drop_name(), all that there are
     std::vector<Bytes> out;
 };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames in, frames out, as captures that any tool can show.
 #include "fixture.hpp"
-
 #include "rvs/names.h"
 
 #include <gtest/gtest.h>
@@ -22,18 +21,36 @@ std::vector<fs::path> folders()
     return all;
 }
 
+// Before frame `number` is sent.
+void hold_down(Net &net, const Fixture &fixture, std::uint32_t number)
+{
+    for (std::uint32_t p = 0; p < fixture.ports.size(); ++p) {
+        const FixturePort &port = fixture.ports[p];
+        if (port.down_from == number) {
+            EXPECT_EQ(net.world->port_link(PortId{p}, false), Error::none);
+        }
+        if (port.down_to + 1 == number && port.down_to != 0) {
+            EXPECT_EQ(net.world->port_link(PortId{p}, true), Error::none);
+        }
+    }
+}
+
 class RvsFixture : public testing::TestWithParam<fs::path> {};
 
 TEST_P(RvsFixture, WhatComesOutIsWhatTheCapturesSay)
 {
     const Fixture fixture = read_fixture(GetParam());
     SCOPED_TRACE(fixture.what);
-    Net net;
+    Limits limits = World::small();
+    limits.clock_hz = std::uint64_t{1} << 40; // minutes for a second of it: nothing is refilled
+    Net net{limits};
     for (const FixturePort &port : fixture.ports)
         net.add(port.options, {.buffers = 700, .rx_flags = port.takes});
 
     std::vector<std::vector<Bytes>> out(fixture.ports.size());
+    std::uint32_t number = 0;
     for (const FixtureFrame &frame : fixture.in) {
+        hold_down(net, fixture, ++number);
         const FixturePort &from = fixture.ports[frame.port];
         for (const Out &o : net.send(frame.port, frame.bytes, from.requests, from.vlan, from.segsz))
             out[o.port].push_back(o.frame);

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
@@ -68,13 +69,15 @@ class Fixture:
         self.captures: dict[str, list[tuple[int, bytes]]] = {}
         self.now = 0
 
-    def send(self, port: int, frame: bytes, arrives: dict[int, bytes | list[bytes]] | None = None) -> None:
-        """At port; arrives: what comes out, by port."""
+    def send(self, port: int, frame: bytes, to: Iterable[int] = (), **becomes: bytes | list[bytes]) -> None:
+        """Port sends a frame. to: where it comes out as it is; pN: what comes out at port N instead."""
         self.now += 1
         self._add(f"in.{port}", frame)
-        for to, frames in (arrives or {}).items():
-            for each in frames if isinstance(frames, list) else [frames]:
-                self._add(f"out.{to}", each)
+        for each in to:
+            self._add(f"out.{each}", frame)
+        for name, frames in becomes.items():
+            for other in frames if isinstance(frames, list) else [frames]:
+                self._add(f"out.{name.removeprefix('p')}", other)
 
     def _add(self, name: str, frame: bytes) -> None:
         self.captures.setdefault(name, []).append((self.now, frame))
@@ -87,33 +90,47 @@ class Fixture:
                     out.write(struct.pack("<IIII", 1, at, len(frame), len(frame)) + frame)
 
 
-def learning() -> None:
-    f = Fixture("learning-and-flooding", """
+Frames = Callable[[Fixture], None]
+MADE: list[tuple[str, str, Frames]] = []
+
+
+def fixture(name: str, toml: str) -> Callable[[Frames], Frames]:
+    """A folder of that name with these ports, and the frames that the function sends."""
+    def remember(frames: Frames) -> Frames:
+        MADE.append((name, toml, frames))
+        return frames
+    return remember
+
+
+def untagged(frame: bytes) -> bytes:
+    return frame[:12] + frame[16:]
+
+
+def tagged(frame: bytes, tag: int) -> bytes:
+    return frame[:12] + struct.pack(">HH", 0x8100, tag) + frame[12:]
+
+
+@fixture("learning-and-flooding", """
 what = "unknown and group addresses go to all, learned ones to their port, also after they moved"
 [[port]]
 drops = { same_port = 1, bad_source_mac = 1 }
 [[port]]
 [[port]]
 """)
-    unknown = plain(mac(9), mac(1), "nobody knows 9")
-    f.send(0, unknown, {1: unknown, 2: unknown})
-    answer = plain(mac(1), mac(9), "9 is at port 2")
-    f.send(2, answer, {0: answer})
+def learning(f: Fixture) -> None:
+    f.send(0, plain(mac(9), mac(1), "nobody knows 9"), to=(1, 2))
+    f.send(2, plain(mac(1), mac(9), "9 is at port 2"), to=(0,))
     known = plain(mac(9), mac(1), "to port 2 alone")
-    f.send(0, known, {2: known})
-    for to in (BROADCAST, GROUP):
-        group = plain(to, mac(1), "to all")
-        f.send(0, group, {1: group, 2: group})
-    moved = plain(BROADCAST, mac(9), "9 is at port 1 now")
-    f.send(1, moved, {0: moved, 2: moved})
-    f.send(0, known, {1: known})
+    f.send(0, known, to=(2,))
+    for group in (BROADCAST, GROUP):
+        f.send(0, plain(group, mac(1), "to all"), to=(1, 2))
+    f.send(1, plain(BROADCAST, mac(9), "9 is at port 1 now"), to=(0, 2))
+    f.send(0, known, to=(1,))
     f.send(0, plain(mac(1), mac(1), "to where it came from"))
     f.send(0, plain(mac(9), GROUP, "no station sends from a group's address"))
-    f.write()
 
 
-def vlans() -> None:
-    f = Fixture("vlan-access-trunk-native", """
+@fixture("vlan-access-trunk-native", """
 what = "access ports without tags, a trunk with them and one VLAN without, and who is in none"
 [[port]]
 native = 10
@@ -128,24 +145,22 @@ drops = { vlan_ingress = 1 }
 native = 30
 [[port]]
 """)
-    f.send(0, plain(BROADCAST, mac(1), "in 10"), {2: plain(BROADCAST, mac(1), "in 10", 10)})
-    f.send(1, plain(BROADCAST, mac(2), "in 20"), {2: plain(BROADCAST, mac(2), "in 20", 20)})
+def vlans(f: Fixture) -> None:
+    for port, vlan in ((0, 10), (1, 20)):
+        text = f"in {vlan}"
+        f.send(port, plain(BROADCAST, mac(port + 1), text), p2=plain(BROADCAST, mac(port + 1), text, vlan))
     # The tag goes on the way to an access port, and with it four bytes; not the padding.
     ten = plain(mac(1), mac(3), "from the trunk, in 10", 10)
-    f.send(2, ten, {0: ten[:12] + ten[16:]})
-    native = plain(BROADCAST, mac(3), "from the trunk, without a tag: 30")
-    f.send(2, native, {3: native})
-    answer = plain(mac(3), mac(4), "in 30")
-    f.send(3, answer, {2: answer})
-    priority = plain(mac(3), mac(1), "in 10, an answer")
-    f.send(0, priority, {2: plain(mac(3), mac(1), "in 10, an answer", 10)})
+    f.send(2, ten, p0=untagged(ten))
+    f.send(2, plain(BROADCAST, mac(3), "from the trunk, without a tag: 30"), to=(3,))
+    f.send(3, plain(mac(3), mac(4), "in 30"), to=(2,))
+    answer = "in 10, an answer"
+    f.send(0, plain(mac(3), mac(1), answer), p2=plain(mac(3), mac(1), answer, 10))
     f.send(0, plain(BROADCAST, mac(1), "an access port may not choose", 20))
     f.send(2, plain(BROADCAST, mac(3), "not in this trunk", 40))
-    f.write()
 
 
-def stripping() -> None:
-    f = Fixture("vlan-tag-taken-out-for-the-driver", """
+@fixture("vlan-tag-taken-out-for-the-driver", """
 what = "a receiver that takes tags beside the frame gets it without; a sender asks for one to be put in"
 [[port]]
 trunk = [10]
@@ -157,13 +172,12 @@ takes = ["vlan"]
 [[port]]
 trunk = [10]
 """)
+def stripping(f: Fixture) -> None:
     frame = plain(BROADCAST, mac(1), "priority 3, VLAN 10")
-    f.send(0, frame, {1: frame, 2: frame[:12] + struct.pack(">HH", 0x8100, 0x600A) + frame[12:]})
-    f.write()
+    f.send(0, frame, to=(1,), p2=tagged(frame, 0x600A))
 
 
-def isolation() -> None:
-    f = Fixture("isolation", """
+@fixture("isolation", """
 what = "isolated ports reach the others, and not one another"
 [[port]]
 isolated = true
@@ -172,21 +186,16 @@ drops = { isolated = 1 }
 isolated = true
 [[port]]
 """)
+def isolation(f: Fixture) -> None:
     for port in (0, 1):
-        hello = plain(BROADCAST, mac(port + 1), "to who is not isolated")
-        f.send(port, hello, {2: hello})
-    router = plain(BROADCAST, mac(3), "to all")
-    f.send(2, router, {0: router, 1: router})
+        f.send(port, plain(BROADCAST, mac(port + 1), "to who is not isolated"), to=(2,))
+    f.send(2, plain(BROADCAST, mac(3), "to all"), to=(0, 1))
     f.send(0, plain(mac(2), mac(1), "to a neighbour"))
-    up = plain(mac(3), mac(1), "to the router")
-    f.send(0, up, {2: up})
-    down = plain(mac(2), mac(3), "from the router")
-    f.send(2, down, {1: down})
-    f.write()
+    f.send(0, plain(mac(3), mac(1), "to the router"), to=(2,))
+    f.send(2, plain(mac(2), mac(3), "from the router"), to=(1,))
 
 
-def spoofing() -> None:
-    f = Fixture("anti-spoofing", """
+@fixture("anti-spoofing", """
 what = "a port sends from its own addresses alone, and nobody else sends from the one that is its"
 [[port]]
 mac = "02:00:00:00:00:01"
@@ -195,52 +204,107 @@ drops = { spoofed = 2 }
 [[port]]
 drops = { bad_source_mac = 1 }
 """)
+def spoofing(f: Fixture) -> None:
     for n in (1, 7):
-        own = plain(BROADCAST, mac(n), "its own")
-        f.send(0, own, {1: own})
+        f.send(0, plain(BROADCAST, mac(n), "its own"), to=(1,))
     f.send(0, plain(BROADCAST, mac(8), "another's"))
     f.send(0, plain(BROADCAST, mac(2), "the other port's"))
     f.send(1, plain(BROADCAST, mac(1), "that one is taken"))
-    answer = plain(mac(7), mac(2), "an answer")
-    f.send(1, answer, {0: answer})
-    f.write()
+    f.send(1, plain(mac(7), mac(2), "an answer"), to=(0,))
 
 
-def addresses() -> None:
-    f = Fixture("mac-limit", """
+@fixture("mac-limit", """
 what = "a port is known by as many addresses as it may be, and not by one more"
 [[port]]
 mac_limit = 2
 drops = { mac_limit = 1 }
 [[port]]
 """)
+def addresses(f: Fixture) -> None:
     for n in (1, 2):
-        hello = plain(BROADCAST, mac(n), "one of two")
-        f.send(0, hello, {1: hello})
+        f.send(0, plain(BROADCAST, mac(n), "one of two"), to=(1,))
     f.send(0, plain(BROADCAST, mac(3), "one too many"))
-    again = plain(BROADCAST, mac(1), "known")
-    f.send(0, again, {1: again})
-    f.write()
+    f.send(0, plain(BROADCAST, mac(1), "known"), to=(1,))
 
 
-def jumbo() -> None:
-    f = Fixture("jumbo", """
+@fixture("rate", """
+what = "a port sends no more than its burst at once; what another sends does not count, nor what never was a frame of its"
+[[port]]
+rate = 10
+burst = 65535
+drops = { rate = 2, bad_source_mac = 1 }
+[[port]]
+""")
+def rate(f: Fixture) -> None:
+    def sized(to: bytes, n: int, size: int) -> bytes:
+        return plain(to, mac(n), "x" * (size - 14))
+    f.send(0, sized(BROADCAST, 1, 65000), to=(1,))
+    f.send(1, sized(mac(1), 2, 600), to=(0,))
+    f.send(0, sized(mac(2), 1, 536))  # one too many
+    f.send(0, plain(BROADCAST, GROUP, "x" * 100))
+    f.send(0, sized(mac(2), 1, 475), to=(1,))
+    f.send(0, plain(mac(2), mac(1), "60 are left"), to=(1,))
+    f.send(0, plain(mac(2), mac(1), "and none"))
+    f.send(1, sized(mac(1), 2, 600), to=(0,))
+
+
+@fixture("storm", """
+what = "a port floods no more than so many frames at once, of any kind; what has one receiver is not limited"
+[[port]]
+storm = 3
+drops = { storm = 3 }
+[[port]]
+[[port]]
+""")
+def storm(f: Fixture) -> None:
+    f.send(1, plain(BROADCAST, mac(2), "2 is at port 1"), to=(0, 2))
+    floods = (BROADCAST, GROUP, mac(9))
+    for to in floods:
+        f.send(0, plain(to, mac(1), "one of three"), to=(1, 2))
+    for to in floods:
+        f.send(0, plain(to, mac(1), "one too many"))
+    for _ in range(4):
+        f.send(0, plain(mac(2), mac(1), "to one"), to=(1,))
+    f.send(1, plain(GROUP, mac(2), "the other port's"), to=(0, 2))
+
+
+@fixture("link-down", """
+what = "a port that is held down sends nothing and is sent nothing, and is as it was when it is let go"
+[[port]]
+drops = { no_destination = 1 }
+[[port]]
+down = [3, 6]
+drops = { link_down = 2 }
+[[port]]
+""")
+def link_down(f: Fixture) -> None:
+    f.send(1, plain(BROADCAST, mac(2), "2 is at port 1"), to=(0, 2))
+    f.send(0, plain(mac(2), mac(1), "up"), to=(1,))
+    f.send(0, plain(BROADCAST, mac(1), "all but who is down"), to=(2,))  # number 3: down from here ...
+    f.send(0, plain(mac(2), mac(1), "to who is down"))
+    f.send(1, plain(mac(1), mac(2), "from who is down"))
+    f.send(1, plain(BROADCAST, mac(7), "nor is it learned"))  # ... to here
+    f.send(0, plain(mac(2), mac(1), "up again"), to=(1,))
+    f.send(1, plain(mac(1), mac(2), "an answer"), to=(0,))
+    f.send(0, plain(mac(7), mac(1), "nobody knows 7"), to=(1, 2))
+
+
+@fixture("jumbo", """
 what = "frames that take several of the receiver's buffers"
 [[port]]
 [[port]]
 [[port]]
 """)
-    for n, size in enumerate((2048, 2049, 9014)):
-        frame = plain(BROADCAST if n == 0 else mac(2), mac(1), "".join(chr(32 + i % 95) for i in range(size - 14)))
-        f.send(0, frame, {1: frame, 2: frame} if n == 0 else {1: frame})
-        if n == 0:
-            answer = plain(mac(1), mac(2), "here")
-            f.send(1, answer, {0: answer})
-    f.write()
+def jumbo(f: Fixture) -> None:
+    def long(to: bytes, size: int) -> bytes:
+        return plain(to, mac(1), "".join(chr(32 + i % 95) for i in range(size - 14)))
+    f.send(0, long(BROADCAST, 2048), to=(1, 2))
+    f.send(1, plain(mac(1), mac(2), "here"), to=(0,))
+    for size in (2049, 9014):
+        f.send(0, long(mac(2), size), to=(1,))
 
 
-def mirror() -> None:
-    f = Fixture("mirror", """
+@fixture("mirror", """
 what = "what the first port sends and is sent also goes to the capture port, once, as it came"
 [[port]]
 mirror = 3
@@ -253,18 +317,16 @@ native = 10
 capture = true
 drops = { link_down = 1 }
 """)
+def mirror(f: Fixture) -> None:
     hello = plain(BROADCAST, mac(1), "from the mirrored port", 10)
-    f.send(0, hello, {1: hello[:12] + hello[16:], 2: hello[:12] + hello[16:], 3: hello})
+    f.send(0, hello, to=(3,), p1=untagged(hello), p2=untagged(hello))
     to_it = plain(mac(1), mac(2), "to the mirrored port")
-    f.send(1, to_it, {0: to_it[:12] + struct.pack(">HH", 0x8100, 10) + to_it[12:], 3: to_it})
-    other = plain(mac(2), mac(3), "between others")
-    f.send(2, other, {1: other})
+    f.send(1, to_it, to=(3,), p0=tagged(to_it, 10))
+    f.send(2, plain(mac(2), mac(3), "between others"), to=(1,))
     f.send(3, plain(BROADCAST, mac(4), "a capture port does not send"))
-    f.write()
 
 
-def checksums() -> None:
-    f = Fixture("checksums-completed", """
+@fixture("checksums-completed", """
 what = "checksums that the sender left to its port are there for a receiver that did not say it needs none"
 [[port]]
 requests = ["ip_csum", "l4_csum"]
@@ -272,17 +334,15 @@ requests = ["ip_csum", "l4_csum"]
 [[port]]
 takes = ["l4_none"]
 """)
+def checksums(f: Fixture) -> None:
     for protocol, make in ((6, lambda c: tcp(1, 0x18, b"x" * 101, c)), (17, lambda c: udp(b"y" * 64, c))):
-        frames = {}
-        for ip_sum, l4_sum in ((False, False), (True, True), (True, False)):
-            frames[ip_sum, l4_sum] = ethernet(BROADCAST, mac(1), 0x0800, ipv4(protocol, make(l4_sum), 7, ip_sum))
+        def packet(ip_sum: bool, l4_sum: bool) -> bytes:
+            return ethernet(BROADCAST, mac(1), 0x0800, ipv4(protocol, make(l4_sum), 7, ip_sum))
         # A receiver that needs none finds the field as it was.
-        f.send(0, frames[False, False], {1: frames[True, True], 2: frames[True, False]})
-    f.write()
+        f.send(0, packet(False, False), p1=packet(True, True), p2=packet(True, False))
 
 
-def segmentation() -> None:
-    f = Fixture("tso-cut", """
+@fixture("tso-cut", """
 what = "one long TCP segment is cut for a receiver that did not say it takes it whole"
 [[port]]
 requests = ["tso"]
@@ -291,19 +351,18 @@ segsz = 500
 [[port]]
 takes = ["l4_none", "tso"]
 """)
+def segmentation(f: Fixture) -> None:
+    def packet(n: int, at: int, flags: int, part: bytes, l4_sum: bool, ip_sum: bool) -> bytes:
+        return ethernet(BROADCAST, mac(1), 0x0800, ipv4(6, tcp(1000 + at, flags, part, l4_sum), 7 + n, ip_sum))
     data = bytes(i * 7 & 0xFF for i in range(1234))
     last = 0x19  # FIN, PSH, ACK
-    whole = ethernet(BROADCAST, mac(1), 0x0800, ipv4(6, tcp(1000, last, data, False), 7, False))
-    passed = ethernet(BROADCAST, mac(1), 0x0800, ipv4(6, tcp(1000, last, data, False), 7, True))
-    parts = []
-    for n, at in enumerate(range(0, len(data), 500)):
-        part = data[at : at + 500]
-        flags = last if at + 500 >= len(data) else last & ~0x09
-        parts.append(ethernet(BROADCAST, mac(1), 0x0800, ipv4(6, tcp(1000 + at, flags, part, True), 7 + n, True)))
-    f.send(0, whole, {1: parts, 2: passed})
-    f.write()
+    parts = [packet(n, at, last if at + 500 >= len(data) else last & ~0x09, data[at : at + 500], True, True)
+             for n, at in enumerate(range(0, len(data), 500))]
+    f.send(0, packet(0, 0, last, data, False, False), p1=parts, p2=packet(0, 0, last, data, False, True))
 
 
 if __name__ == "__main__":
-    for make in (learning, vlans, stripping, isolation, spoofing, addresses, jumbo, mirror, checksums, segmentation):
-        make()
+    for name, toml, frames in MADE:
+        made = Fixture(name, toml)
+        frames(made)
+        made.write()
