@@ -335,13 +335,10 @@ class Transmission : private Scatter {
             tagged_ = tagged;
             decide(frame.header, frame.total, frame.flags, frame.vlan);
         }
-        if ((policy_ & policy::each_frame) != 0) {
-            if ((policy_ & (policy::link_down | policy::mute)) != 0)
-                return drop(RVIF_DROP_LINK_DOWN);
+        if ((policy_ & policy::rate) != 0) {
             const bool rejected =
                 decision_.kind == Decision::Kind::drop && decision_.reason >= first_rejected;
-            if ((policy_ & policy::rate) != 0 && !rejected &&
-                !port_.policy.rate.take(frame.total, __builtin_ia32_rdtsc()))
+            if (!rejected && !port_.policy.rate.take(frame.total, __builtin_ia32_rdtsc()))
                 return drop(RVIF_DROP_RATE);
         }
         switch_on(frame);
@@ -483,6 +480,9 @@ class Transmission : private Scatter {
         if (source == 0 || (source & mac_group_bit) != 0)
             return decide_to_drop(RVIF_DROP_BAD_SOURCE_MAC);
         if (policy_ != 0) {
+            // Before its address is learned: who may not send must not draw another's frames either.
+            if ((policy_ & (policy::link_down | policy::mute)) != 0)
+                return decide_to_drop(RVIF_DROP_LINK_DOWN);
             if ((policy_ & policy::own_macs) != 0 && !port_.policy.owns(source))
                 return decide_to_drop(RVIF_DROP_SPOOFED);
             if ((policy_ & policy::vlan) != 0 && !classify(header, total, flags, tci, d.vlan))

@@ -291,12 +291,17 @@ Error Switch::port_link(PortId id, bool up)
     Core &core = core_of(this);
     if (number(id) >= RVIF_MAX_PORTS)
         return Error::arg;
-    Policy &to = core.ports[number(id)].policy;
-    if (!core.ports[number(id)].open.load())
+    Port &port = core.ports[number(id)];
+    Policy &to = port.policy;
+    if (!port.open.load())
         return Error::state;
     if (up) {
         to.flags.fetch_and(~policy::link_down);
         core.down_ports.fetch_and(~bit(number(id)));
+        // Its driver may have said it in vain (see set_mac()).
+        if (const std::uint64_t mac = port.mac.load(); mac != 0 && to.has(policy::mute) == 0)
+            core.fdb().learn(fdb_key(mac, to.native.load()), number(id), core.stamp.load(),
+                             &port.learned, to.mac_limit.load());
     } else {
         to.flags.fetch_or(policy::link_down);
         core.down_ports.fetch_or(bit(number(id)));

@@ -273,6 +273,14 @@ TEST_F(Mirror, CapturePortMayNotSend)
     EXPECT_EQ(net.drops(2, RVIF_DROP_LINK_DOWN), 1u);
 }
 
+TEST_F(Mirror, CapturePortDrawsNoFramesOfOthers)
+{
+    net.introduce(1, 2);
+    net.send(2, frame(broadcast, mac(2)));
+    EXPECT_EQ(net[2].call(RVIF_OP_SET_MAC, word(mac(2))), 0);
+    EXPECT_EQ(net.reached(3, frame(mac(2), mac(4))), Ports{1});
+}
+
 TEST(MirrorOptions, AreChecked)
 {
     World world;
@@ -312,6 +320,34 @@ TEST(Link, PortThatIsHeldDownNeitherSendsNorReceives)
     EXPECT_EQ(net[1].get<rvif_sources>(Guest::sources_at).link, 1u);
     EXPECT_EQ(net.world->port_link(PortId{9}, true), Error::state);
     EXPECT_EQ(net.world->port_link(PortId{64}, true), Error::arg);
+}
+
+TEST(Link, PortThatIsHeldDownDrawsNoFramesOfOthers)
+{
+    Net net;
+    net.add();
+    net.add();
+    net.add();
+    net.introduce(1, 2);
+    EXPECT_EQ(net.world->port_link(PortId{2}, false), Error::none);
+    net.send(2, frame(broadcast, mac(2)));
+    EXPECT_EQ(net.drops(2, RVIF_DROP_LINK_DOWN), 1u);
+    EXPECT_EQ(net[2].call(RVIF_OP_SET_MAC, word(mac(2))), 0);
+    EXPECT_EQ(net.reached(0, frame(mac(2), mac(1))), Ports{1});
+}
+
+TEST(Link, AddressThatWasSetWhileDownIsKnownOnceUp)
+{
+    Net net;
+    net.add();
+    net.add();
+    EXPECT_EQ(net[0].call(RVIF_OP_RX_MODE, 0), 0);
+    EXPECT_EQ(net[1].call(RVIF_OP_RX_MODE, 0), 0); // what is unknown does not reach it
+    EXPECT_EQ(net.world->port_link(PortId{1}, false), Error::none);
+    EXPECT_EQ(net[1].call(RVIF_OP_SET_MAC, word(mac(5))), 0);
+    EXPECT_TRUE(net.send(0, frame(mac(5), mac(1))).empty());
+    EXPECT_EQ(net.world->port_link(PortId{1}, true), Error::none);
+    EXPECT_EQ(net.reached(0, frame(mac(5), mac(1))), Ports{1});
 }
 
 TEST(RxMode, PortGetsWhatItWants)
