@@ -28,7 +28,11 @@ constexpr std::uint8_t over(std::size_t n)
 constexpr std::size_t most_cases = 80;
 constexpr std::uint64_t tail_ms = 20;
 constexpr std::uint64_t patience_s = 120;
-constexpr unsigned goodbye_us = 1'000'000; // the last frames are not lost with their sender
+// Nothing comes after the last word, so it must not get lost, and a queue on the way may be full just then (a bridge drops what a
+// back end without a CPU does not fetch). It is said again and again, too slowly to fill any queue, and for longer than anybody
+// has no CPU; the sender cannot hear whether the receiver is still there.
+constexpr unsigned goodbyes = 100;
+constexpr unsigned goodbye_us = 20'000;
 // More than any ring holds: the receiver cannot miss a phase, however long it had no CPU.
 constexpr std::uint64_t least_frames = 4096;
 
@@ -136,13 +140,19 @@ void play_source(const Ports &ports, const PlaySettings &settings)
         const Snapshot begin = run(measured(n), settle_ms, least_frames);
         const Snapshot end = run(measured(n), settings.ms, least_frames);
         mark(n, "end");
-        const bool last = n + 1 == settings.cases.size(); // and then nobody may be there any more
-        run(over(n), tail_ms, last ? 0 : least_frames);
+        if (n + 1 < settings.cases.size()) {
+            run(over(n), tail_ms, least_frames);
+        } else {
+            source.set_phase(over(n));
+            for (unsigned i = 0; i < goodbyes; ++i) {
+                source.step();
+                rte_delay_us_sleep(goodbye_us);
+            }
+        }
         cases += (n == 0 ? "" : ", ") + report(load, marked, begin, end);
         ports.drain();
     }
     say_result("source_cases", cases, 0);
-    rte_delay_us_sleep(goodbye_us);
 }
 
 void play_sink(const Ports &ports, const PlaySettings &settings)
