@@ -109,7 +109,7 @@ def run_all(
         while left:
             try:
                 with Lab(build, host_kernel, modules) as lab:
-                    lab.run({"events": "/dev/sdc", "scenarios": left}, report, bound(left))
+                    lab.run({"events": "/dev/lab/events", "scenarios": left}, report, bound(left))
             except LabError as error:
                 if report.playing is None:
                     raise  # not a scenario's fault
