@@ -76,6 +76,18 @@ bool __elisa_doorbell(struct kvm_vcpu *vcpu, unsigned long qual)
 	return handled;
 }
 
+/*
+ * In the default context, into a gate that is closed or that never was. What KVM's own handler makes of it is the same, but on
+ * 6.12 it warns, since VMFUNC should be off: a line in the host's log at a guest's command, and on some hosts the end of it.
+ */
+bool __elisa_refuse_vmfunc(struct kvm_vcpu *vcpu)
+{
+	if (is_guest_mode(vcpu))
+		return false;
+	kvm_queue_exception(vcpu, UD_VECTOR);
+	return true;
+}
+
 void __elisa_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	int idx = srcu_read_lock(&elisa_srcu);

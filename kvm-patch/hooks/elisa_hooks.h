@@ -134,6 +134,7 @@ static __always_inline struct elisa_vcpu *elisa_off_default(struct kvm_vcpu *vcp
 	return ev && ev->off_default ? ev : NULL;
 }
 
+bool __elisa_refuse_vmfunc(struct kvm_vcpu *vcpu);
 bool __elisa_doorbell(struct kvm_vcpu *vcpu, unsigned long exit_qualification);
 void __elisa_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 void __elisa_vm_destroy(struct kvm *kvm);
@@ -166,9 +167,13 @@ static __always_inline bool elisa_after_exit(struct kvm_vcpu *vcpu)
 
 static __always_inline bool elisa_exit_handled(struct kvm_vcpu *vcpu)
 {
-	struct elisa_vcpu *ev = elisa_off_default(vcpu);
+	struct elisa_vcpu *ev = elisa_armed(vcpu);
 
-	return ev && elisa_ops->exit(vcpu, ev);
+	if (!ev)
+		return false;
+	if (ev->off_default)
+		return elisa_ops->exit(vcpu, ev);
+	return to_vmx(vcpu)->exit_reason.basic == EXIT_REASON_VMFUNC && __elisa_refuse_vmfunc(vcpu);
 }
 
 /* Returns whether an event must wait. */
