@@ -99,8 +99,7 @@ void misbehave(std::uint64_t how, std::uint64_t a1)
         __asm__ volatile("vmfunc" ::"a"(0), "c"(a1) : "memory");
         return;
     case FAULT_OTHER_GATE: {
-        // The stub's own VMFUNC: the gate's way out, 28 bytes before the landing, follows it.
-        constexpr std::uint64_t stub_vmfunc = ELISA_GATE_VA + ELISA_LANDING_OFF - 28 - 3;
+        constexpr std::uint64_t stub_vmfunc = ELISA_GATE_VA + ELISA_GATE_EXIT_OFF - 3;
         __asm__ volatile("jmp *%2" ::"a"(0), "c"(a1), "r"(stub_vmfunc) : "memory");
         return;
     }

@@ -85,6 +85,8 @@ extern "C" {
  */
 #define ELISA_ENTRY_OFF      0x100
 #define ELISA_LANDING_OFF    0x19c
+/* The gate's way back; the sub context's VMFUNC ends here. */
+#define ELISA_GATE_EXIT_OFF  0x180
 
 /* Result in RDX of a crossing with a wrong token; the image did not run. */
 #define ELISA_RESULT_BAD_TOKEN ((int64_t)0x8000000000000001ull)

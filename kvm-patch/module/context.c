@@ -11,6 +11,7 @@
 #include "gate.h"
 
 static_assert(GATE_ENTRY_OFF == ELISA_ENTRY_OFF);
+static_assert(GATE_EXIT_OFF == ELISA_GATE_EXIT_OFF);
 static_assert(GATE_LANDING_OFF == ELISA_LANDING_OFF);
 static_assert(GATE_LIST_DELTA == ELISA_LIST_X - ELISA_GATE_X);
 static_assert(GATE_COUNTERS_DELTA == ELISA_COUNTERS_X - ELISA_GATE_X);

@@ -69,8 +69,8 @@ elisa_gate_sub_index:
 	.globl elisa_gate_entry_end
 elisa_gate_entry_end:
 
-	/* Ends at LANDING: 7 + 2 + 7 + 7 + 2 + 3 bytes. */
-	.org .Lgate + GATE_LANDING_OFF - 28, ICEBP
+	/* Ends at LANDING. */
+	.org .Lgate + GATE_EXIT_OFF, ICEBP
 	.globl elisa_gate_exit
 elisa_gate_exit:
 .Lgate_exit:

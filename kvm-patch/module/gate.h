@@ -7,6 +7,7 @@
 #define ELISA_GATE_H
 
 #define GATE_ENTRY_OFF      0x100
+#define GATE_EXIT_OFF       0x180
 #define GATE_LANDING_OFF    0x19c
 #define GATE_LIST_DELTA     0x606f000 /* LIST_X - GATE_X */
 #define GATE_COUNTERS_DELTA 0x8000  /* COUNTERS_X - GATE_X */
