@@ -6,6 +6,7 @@
 #include "program.hpp"
 #include "sweep_abi.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <optional>
@@ -37,7 +38,8 @@ constexpr Event events[] = {
     {"memslot", SWEEP_MEMSLOT, Allowed::nothing_else, nullptr},
     {"tlb-flush", SWEEP_TLB_FLUSH, Allowed::nothing_else, nullptr},
     {"migration", SWEEP_MIGRATION, Allowed::nothing_else, nullptr},
-    {"user-space", SWEEP_USER_SPACE, Allowed::a_cut, nullptr},
+    {"user-space", SWEEP_USER_SPACE, Allowed::nothing_else, nullptr},
+    {"late-signal", SWEEP_LATE_SIGNAL, Allowed::a_cut, nullptr},
     {"revoke", SWEEP_REVOKE, Allowed::an_end, nullptr},
     {"init", SWEEP_INIT, Allowed::no_return, nullptr},
     {"reset", SWEEP_RESET, Allowed::no_return, nullptr},
@@ -73,6 +75,14 @@ apps::Json path(std::uint64_t places)
         all.push_back(text);
     }
     return all;
+}
+
+// Only a crossing that nothing disturbed comes by there.
+bool is_gate_exit(const apps::Json &place)
+{
+    char text[32];
+    std::snprintf(text, sizeof(text), "gate %#x", ELISA_LANDING_OFF - 3);
+    return place == text;
 }
 
 // The sum over the CPUs.
@@ -143,11 +153,15 @@ class Sweep {
     std::uint64_t record()
     {
         static_cast<void>(attachment_->call(0, 1));
-        if (!arm(SWEEP_NOTHING, SWEEP_RECORD, 0)) {
-            return 0;
+        std::uint64_t places = 0;
+        for (int i = 0; i < crossings_recorded; ++i) {
+            if (!arm(SWEEP_NOTHING, SWEEP_RECORD, 0)) {
+                return 0;
+            }
+            static_cast<void>(attachment_->call(0, 1));
+            places = done().places;
         }
-        static_cast<void>(attachment_->call(0, 1));
-        return done().places;
+        return places;
     }
 
     apps::Json sweep(const Event &event)
@@ -173,7 +187,13 @@ class Sweep {
             const auto value = static_cast<std::int64_t>(0x1234 + step->place);
             auto result = attachment_->call(0, static_cast<std::uint64_t>(value));
             auto outcome = done();
-            for (int again = 0; !outcome.happened && again < 3; ++again) {
+            const auto cut_by_another = [&] {
+                return event.allowed != Allowed::a_cut && result.status == -ELISA_E_INTERRUPTED;
+            };
+            for (int again = 0; (!outcome.happened || cut_by_another()) && again < attempts; ++again) {
+                if (event.allowed == Allowed::an_end) {
+                    static_cast<void>(attach());
+                }
                 static_cast<void>(arm(event.number, step->place, 0));
                 result = attachment_->call(0, static_cast<std::uint64_t>(value));
                 outcome = done();
@@ -215,6 +235,11 @@ class Sweep {
     }
 
   private:
+    // A signal that QEMU sends of its own accord makes the rest of a crossing return by the trap, past what follows, or
+    // cuts it, if it comes where the stepped vCPU is about to go on.
+    static constexpr int crossings_recorded = 20;
+    static constexpr int attempts = 20;
+
     const SweepOptions &options_;
     std::optional<elisa::Attachment> attachment_;
     std::uint64_t violations_ = 0;
@@ -229,7 +254,8 @@ int sweep(const SweepOptions &options)
         return apps::fail("lab-probe", *error);
     }
     const std::uint64_t places = sweep.record();
-    bool ok = places > 50;
+    const apps::Json way = path(places);
+    bool ok = std::ranges::any_of(way, is_gate_exit);
     apps::Json seen = apps::Json::object();
     for (const std::string &name : options.events) {
         const Event *const event = event_named(name);
@@ -242,7 +268,7 @@ int sweep(const SweepOptions &options)
     }
     apps::print_result({{"probe", "sweep"},
                         {"places", places},
-                        {"path", path(places)},
+                        {"path", way},
                         {"events", seen},
                         {"ok", ok}});
     return ok ? 0 : 1;

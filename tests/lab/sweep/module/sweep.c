@@ -113,7 +113,10 @@ static bool in_path(struct place p)
 	return p.context != IN_DEFAULT || (p.rip & PAGE_MASK) == ELISA_GATE_VA;
 }
 
-/* Once: an interrupt of the host's in the gate makes the vCPU go back and come again. */
+/*
+ * Once, however many crossings are recorded, in whichever guest: an interrupt of the host's in the gate makes the vCPU
+ * go back and come again, a signal for its thread makes it return past the gate's exit.
+ */
 static void record(struct place p)
 {
 	unsigned int i;
@@ -125,6 +128,13 @@ static void record(struct place p)
 		sweep.path[sweep.places++] = p;
 }
 
+static void violated(enum place_context where)
+{
+	if (!sweep.violations++)
+		sweep.violation_at = (u64)sweep.event << 56 | (u64)where << 48 |
+				     (sweep.target.rip & (ELISA_SLOT_SIZE - 1));
+}
+
 /* I1, of a vCPU in its default context. */
 static void check_closed(struct elisa_vcpu *ev, struct place p)
 {
@@ -134,9 +144,8 @@ static void check_closed(struct elisa_vcpu *ev, struct place p)
 
 	for (slot = 0; slot < ELISA_SLOTS; slot++)
 		bad |= (av->list[LIST_SUB(slot)] & 0xff) != 0;
-	if (bad && !sweep.violations++)
-		sweep.violation_at = (u64)sweep.event << 56 | (u64)p.context << 48 |
-				     (sweep.target.rip & (ELISA_SLOT_SIZE - 1));
+	if (bad)
+		violated(p.context);
 }
 
 static int claim_nmi(unsigned int type, struct pt_regs *regs)
@@ -239,6 +248,7 @@ static void happen(struct kvm_vcpu *vcpu)
 		migrate();
 		break;
 	case SWEEP_USER_SPACE:
+	case SWEEP_LATE_SIGNAL:
 		send_sig(SIGUSR1, current, 1); /* QEMU's own kick */
 		break;
 	case SWEEP_REVOKE:
@@ -327,8 +337,9 @@ static bool on_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		ev->off_default = false;
 	if (sweep.phase == HIT)
 		hit(vcpu, ev);
-	else
-		kvm_make_request(KVM_REQ_EVENT, vcpu); /* off default KVM's look at pending events was in vain */
+	else if (ev->off_default)
+		real->sched_in(vcpu, ev); /* a signal is held, as at any other exit */
+	kvm_make_request(KVM_REQ_EVENT, vcpu); /* off default KVM's look at pending events was in vain */
 	sweep.forced = false;
 	return true;
 }
@@ -341,6 +352,24 @@ static void before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		sweep.ipi = false;
 		irq_work_queue(&sweep.irq);
 	}
+}
+
+/*
+ * What is pending for the guest waits for the end of the stepping: a stepped crossing takes longer than from one
+ * of the guest's ticks to the next, and would each time return by the trap, past the gate's exit.
+ */
+static void defer_event(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
+{
+	if (vcpu != sweep.vcpu || (sweep.phase != RECORDING && sweep.phase != STEPPING))
+		real->defer_event(vcpu, ev);
+}
+
+/* I6: user space may read and set a vCPU's registers, so it must find those of the default context. */
+static void to_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
+{
+	real->to_user(vcpu, ev);
+	if (vcpu == sweep.vcpu && ev->off_default)
+		violated(to_armed(ev)->in_gate ? IN_GATE : IN_SUB);
 }
 
 static void forget(struct kvm_vcpu *vcpu)
@@ -383,7 +412,6 @@ static int arm(struct kvm_vcpu *vcpu, u64 event, u64 place, u64 stride)
 	sweep.event = event;
 	sweep.forced = sweep.step = sweep.ipi = false;
 	if (place == SWEEP_RECORD) {
-		sweep.places = 0;
 		sweep.phase = RECORDING;
 	} else {
 		if (place == SWEEP_NEXT) {
@@ -464,6 +492,8 @@ int elisa_sweep_register(const struct elisa_ops *ops)
 	wrapped.before_entry = before_entry;
 	wrapped.after_exit = after_exit;
 	wrapped.exit = on_exit;
+	wrapped.defer_event = defer_event;
+	wrapped.to_user = to_user;
 	wrapped.vcpu_free = vcpu_free;
 	init_irq_work(&sweep.irq, claim_irq);
 	register_nmi_handler(NMI_UNKNOWN, claim_nmi, 0, "elisa_sweep");

@@ -11,8 +11,8 @@ enum sweep_call {
 	 * from place to place (SWEEP_NEXT). Single-steps the next crossing of this vCPU until that place, and
 	 * lets the event happen there. out: rbx the place, ~0: there is none left; rsi places in the path */
 	SWEEP_CALL_ARM  = 0x5700,
-	/* the crossing is over; out: rbx SWEEP_HAPPENED, SWEEP_LATE, rsi places in the path, rdi violations of I1 so
-	 * far, r8 the first: event << 56 | context << 48 | offset of the event's place in the slot, r9
+	/* the crossing is over; out: rbx SWEEP_HAPPENED, SWEEP_LATE, rsi places in the path, rdi violations of I1 and I6
+	 * so far, r8 the first: event << 56 | context << 48 | offset of the event's place in the slot, r9
 	 * instructions single-stepped so far */
 	SWEEP_CALL_DONE = 0x5701,
 	/* rbx place; out: rbx context (0 default, 1 gate, 2 sub), rsi RIP */
@@ -22,7 +22,7 @@ enum sweep_call {
 #define SWEEP_HAPPENED 1
 #define SWEEP_LATE     2 /* an interrupt or NMI for the guest has still not reached it */
 
-#define SWEEP_RECORD (~0ull)      /* no event: learn the path */
+#define SWEEP_RECORD (~0ull)      /* no event: learn the path; what was learned before stays */
 #define SWEEP_NEXT   (~0ull - 1)  /* go on where this event's last ARM was, in whichever guest it was */
 
 enum sweep_event {
@@ -36,6 +36,7 @@ enum sweep_event {
 	SWEEP_TLB_FLUSH,      /* every flush request that there is */
 	SWEEP_MIGRATION,      /* to another CPU of the host */
 	SWEEP_USER_SPACE,     /* a signal takes the vCPU thread to QEMU and back */
+	SWEEP_LATE_SIGNAL,    /* the same, but it comes when elisa.ko has looked for signals */
 	SWEEP_REVOKE,         /* the VM is removed; it is added again at DONE */
 	SWEEP_INIT,
 	SWEEP_RESET,          /* a triple fault: QEMU resets the machine */
