@@ -13,6 +13,7 @@
 #include "flow.hpp"
 #include "offload.hpp"
 #include "open_lanes.hpp"
+#include "prefetch.hpp"
 #include "scatter.hpp"
 
 namespace rvs {
@@ -140,6 +141,7 @@ class Transmission : private Scatter {
         if (offset > region_len_ || d.len() > region_len_ - offset)
             return;
         last_ = read_header(pointer(region_base_ + offset));
+        last_length_ = d.len();
         tagged_ = false;
         decide(last_, d.len(), 0, 0);
     }
@@ -180,6 +182,7 @@ class Transmission : private Scatter {
         const Address buffers = lane.buffers;
         const std::uint32_t mask = lane.depth - 1;
         const bool avx2 = avx2_;
+        const std::uint32_t ahead_by = frames_ahead(last_length_);
 
         while (i < count && copied_ < call_bytes) {
             if (open.held == lane_batch) {
@@ -187,7 +190,7 @@ class Transmission : private Scatter {
                 open.publish();
             }
             const std::uint32_t pos = open.pos;
-            const std::uint32_t ahead = pos + OpenLane::prefetch_ahead;
+            const std::uint32_t ahead = pos + ahead_by;
             // So far no index wraps, and there is room in `values`.
             std::uint32_t n = lane.depth - (pos & mask);
             n = n < lane.depth - (ahead & mask) ? n : lane.depth - (ahead & mask);
@@ -258,15 +261,7 @@ class Transmission : private Scatter {
         const std::uint32_t unit = guest::load32(entry) ^ phase;
         if (unit > last_unit)
             return;
-        const std::uint8_t *line = pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT);
-        asm volatile("prefetchw %0" : : "m"(*line));
-        if (len > 64) {
-            const std::uint64_t lines = (len + 63) / 64;
-            const std::uint64_t most =
-                lines < OpenLane::prefetch_lines ? lines : OpenLane::prefetch_lines;
-            for (std::uint64_t l = 1; l < most; ++l)
-                asm volatile("prefetchw %0" : : "m"(line[l * 64]));
-        }
+        prefetch_buffer(pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT), len);
     }
 
     // ---------------------------------------------------------------------- any frame
@@ -586,6 +581,7 @@ class Transmission : private Scatter {
     bool receiver_knows_vlans_ = false; // decision_'s
     std::uint32_t behind_ = 0; // index behind the descriptors of the frame that one() has
     Header last_{0, 0};
+    std::uint32_t last_length_ = 0; // of the frame that decision_ was made for
     Decision decision_;
     OpenLanes open_;
     Offload offload_;

@@ -224,10 +224,6 @@ struct OpenLane {
     void deliver(const Segment *segments, std::uint32_t count, std::uint32_t total,
                  const Notes &notes, bool avx2);
 
-    // The buffers that fast() asks for in advance: how far, and how much of them.
-    static constexpr std::uint32_t prefetch_ahead = 10;
-    static constexpr std::uint32_t prefetch_lines = 8;
-
   private:
     std::uint32_t put(const Segment *segments, std::uint32_t count, std::uint32_t total,
                       const Notes &notes, bool avx2);

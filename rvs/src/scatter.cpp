@@ -2,6 +2,7 @@
 #include "scatter.hpp"
 
 #include "flow.hpp"
+#include "prefetch.hpp"
 
 namespace rvs {
 
@@ -129,14 +130,24 @@ std::uint32_t Scatter::scatter(Address descs, std::uint32_t i, std::uint32_t cou
                 continue;
             }
             std::uint8_t *to = pointer(lane->buffers + std::uint64_t{unit} * RVIF_BUF_UNIT);
+            const Address comp = posted + RVIF_LANE_COMP(std::uint64_t{depth}) + 8 * at;
+            prefetch_to_write(pointer(comp));
+            prefetch_buffer(to, d.word);
+            prefetch_to_read(pointer(posted + 4 * ((pos + posted_ahead) & (depth - 1))));
             lane->fill.store(pos + 1, relaxed);
             values[n].store(value | phase, relaxed);
             offsets[n].store(offset_of(lanes, lane), relaxed);
-            comp_[n] = posted + RVIF_LANE_COMP(std::uint64_t{depth}) + 8 * at;
+            comp_[n] = comp;
+            copies_[n] = {to, from, low, high};
             ++n;
-            store_8(to, low);
-            store_8(to + 8, high);
-            copy_bytes(to + Header::size, from + Header::size, d.word - Header::size, avx2);
+        }
+        // By now the buffers' lines are here, or on their way.
+        for (std::uint64_t k = 0; k != n; ++k) {
+            const Copy &copy = copies_[k];
+            const std::uint64_t len = values[k].load(relaxed) & RVIF_COMP_LEN_MASK;
+            store_8(copy.to, copy.low);
+            store_8(copy.to + 8, copy.high);
+            copy_bytes(copy.to + Header::size, copy.from + Header::size, len - Header::size, avx2);
         }
         tally_.frames += i - begin;
         tally_.copies += i - begin;

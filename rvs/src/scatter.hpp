@@ -3,7 +3,8 @@
 // The way of frames whose destinations change all the time: what a frame costs does not depend on
 // how many receivers a burst has.
 //
-//   descriptor -> header -> MAC table -> lane -> copied       frame by frame
+//   descriptor -> header -> MAC table -> lane -> buffer       frame by frame
+//   copied                                                    the batch: its buffers are on their way meanwhile
 //   commit -> completions, last to first -> lane ends         once a batch
 //
 // A batch is up to lane_batch plain frames to any lanes. Nothing of it is visible before it is
@@ -51,6 +52,15 @@ class Scatter : protected Sending {
         std::uint64_t note = 0;
     };
 
+    // A frame that is accepted and not yet copied; the header is ours.
+    struct Copy {
+        std::uint8_t *to;
+        const std::uint8_t *from;
+        std::uint64_t low;
+        std::uint64_t high;
+    };
+    static constexpr std::uint32_t posted_ahead = 32; // entries, of those that are asked for early
+
     [[nodiscard]] std::uint64_t unchecked_below() const;
     bool in_region(rvif_addr_t address, std::uint64_t len);
     bool welcome(std::uint64_t source, std::uint32_t vlan);
@@ -63,6 +73,7 @@ class Scatter : protected Sending {
     Lane *lanes_; // of the source: by port, then by queue
     Lane *target_[RVIF_MAX_PORTS];          // null: pick() tells
     std::uint64_t begun_[RVIF_MAX_QUEUES];  // by receive queue: ports whose lane pick() has met
+    Copy copies_[lane_batch];
     Address comp_[lane_batch];              // of the batch: where its completions go
 };
 
