@@ -5,16 +5,62 @@
 #include "port.hpp"
 
 #include <ethdev_driver.h>
+#include <memory>
+#include <rte_memory.h>
 #include <string>
 
 namespace rvif {
 
+constexpr std::uint32_t frame_overhead = RTE_ETHER_HDR_LEN + 4; // and one VLAN tag
+
+// ---- port.cpp
 // One operation of the switch; `why` if it fails.
 bool call_ok(Port &port, const char *what, std::string &why, std::uint64_t op, std::uint64_t a1 = 0,
              std::uint64_t a2 = 0, std::int64_t *value = nullptr);
 // Where a thing of ours is in the regions; it was allocated before the memory was registered.
 bool where(const Port &port, const void *memory, std::size_t bytes, rvif_addr_t &out,
            std::string &why);
+
+// ---- regions.cpp
+// The application gave memory back, or got some: EAL's callback. arg: the Port.
+void memory_event(rte_mem_event event, const void *address, std::size_t length, void *arg);
+// Registers EAL's memory as it is now; keeps what has not changed.
+bool register_memory(Port &port, std::string &why);
+// The one region that all of a pool's buffers are in.
+bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std::string &why);
+// The one run that all of a pool is in, or nullptr.
+const AddressMap::Run *pool_run(const Port &port, rte_mempool *pool);
+
+// ---- start.cpp
+int dev_start(rte_eth_dev *dev);
+int dev_stop(rte_eth_dev *dev);
+bool set_mac(Port &port, std::string &why);
+bool mtu_fits(const Port &port, std::uint32_t mtu, std::string &why);
+// Asks the switch to stop until no call of a peer can be filling buffers of ours any more, and
+// takes those back. A peer that has stopped inside the switch (frozen, not killed) can keep it
+// waiting: then the buffers stay where they are.
+bool drain(Port &port);
+// Buffers that a peer may still write to must not go back to their pool: better lost than written
+// to in other hands.
+void give_up(std::unique_ptr<RxQueue> &queue);
+
+// ---- queue_setup.cpp
+int dev_configure(rte_eth_dev *dev);
+int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigned socket,
+             const rte_eth_rxconf *conf, rte_mempool *pool);
+int tx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigned socket,
+             const rte_eth_txconf *conf);
+void rx_release(rte_eth_dev *dev, std::uint16_t index);
+void tx_release(rte_eth_dev *dev, std::uint16_t index);
+void rx_info(rte_eth_dev *dev, std::uint16_t index, rte_eth_rxq_info *out);
+void tx_info(rte_eth_dev *dev, std::uint16_t index, rte_eth_txq_info *out);
+
+// ---- attributes.cpp
+int dev_info(rte_eth_dev *dev, rte_eth_dev_info *out);
+int mtu_set(rte_eth_dev *dev, std::uint16_t mtu);
+int mac_set(rte_eth_dev *dev, rte_ether_addr *mac);
+int vlan_offload_set(rte_eth_dev *dev, int mask);
+const std::uint32_t *packet_types(rte_eth_dev *dev);
 
 // ---- rss.cpp
 constexpr std::uint64_t rss_offloads = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP |

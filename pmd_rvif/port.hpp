@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A port and its queues, as control path (ethdev.cpp) and data path (rxtx.cpp) share them.
+// A port and its queues, as control path (control.hpp) and data path (rxtx.cpp) share them.
 #pragma once
 
 #include "backend.hpp"
