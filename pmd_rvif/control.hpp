@@ -26,6 +26,7 @@ bool where(const Port &port, const void *memory, std::size_t bytes, rvif_addr_t 
 void memory_event(rte_mem_event event, const void *address, std::size_t length, void *arg);
 // Registers EAL's memory as it is now; keeps what has not changed.
 bool register_memory(Port &port, std::string &why);
+void forget_memory(Port &port);
 // The one region that all of a pool's buffers are in.
 bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std::string &why);
 // The one run that all of a pool is in, or nullptr.

@@ -31,10 +31,7 @@ int close(rte_eth_dev *dev)
             }
         }
     }
-    for (const Port::Registered &registered : port->regions) {
-        port->addresses.remove(registered.region);
-        port->backend->remove_region(registered.region);
-    }
+    forget_memory(*port);
     return 0; // the rest goes with the Port, last of all the attachment
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory.hpp"
 
+#include <algorithm>
 #include <rte_memory.h>
+#include <utility>
 
 namespace rvif {
 namespace {
@@ -54,67 +56,107 @@ std::vector<Block> dpdk_memory()
     return std::move(walk.blocks);
 }
 
-bool AddressMap::add(const Block &block, int region) noexcept
+std::vector<Block> joined(std::vector<Block> blocks, std::size_t most)
 {
-    bool complete = true;
-    std::uint64_t offset = 0;
-    Run *last = nullptr;
-    for (const Segment &segment : block) {
-        const auto va = reinterpret_cast<std::uintptr_t>(segment.va);
-        if (last != nullptr && last->va + last->length == va) {
-            last->length += segment.length;
+    while (blocks.size() > most) {
+        const Block last = std::move(blocks.back());
+        blocks.pop_back();
+        blocks.back().insert(blocks.back().end(), last.begin(), last.end());
+    }
+    return blocks;
+}
+
+AddressMap::Runs::Runs(const std::vector<Piece> &pieces)
+    : run{std::make_unique<Run[]>(pieces.size())}, count{pieces.size()}
+{
+    for (std::size_t i = 0; i < count; ++i) {
+        run[i].va = pieces[i].va;
+        run[i].addr = pieces[i].addr;
+        run[i].length = pieces[i].length;
+    }
+}
+
+void AddressMap::publish(const std::vector<Piece> &pieces)
+{
+    kept_.push_back(std::make_unique<Runs>(pieces));
+    now_.store(kept_.back().get(), std::memory_order_release);
+}
+
+void AddressMap::assign(std::span<const Placed> all)
+{
+    std::vector<Piece> pieces;
+    for (const auto &[block, region] : all) {
+        std::uint64_t offset = 0;
+        for (const Segment &segment : block) {
+            pieces.push_back({.va = reinterpret_cast<std::uintptr_t>(segment.va),
+                              .length = segment.length,
+                              .addr = RVIF_ADDR(static_cast<std::uint64_t>(region), offset)});
+            offset += segment.length;
+        }
+    }
+    std::ranges::sort(pieces, {}, &Piece::va);
+    std::vector<Piece> runs;
+    for (const Piece &piece : pieces) {
+        if (!runs.empty() && runs.back().va + runs.back().length == piece.va &&
+            runs.back().addr + runs.back().length == piece.addr) {
+            runs.back().length += piece.length;
         } else {
-            Run *free = nullptr;
-            for (Run &run : runs_) {
-                if (run.length == 0) {
-                    free = &run;
-                    break;
-                }
-            }
-            if (free == nullptr) {
-                complete = false;
-                last = nullptr;
-            } else {
-                free->va = va;
-                free->addr = RVIF_ADDR(static_cast<std::uint64_t>(region), offset);
-                free->length = segment.length;
-                last = free;
-            }
-        }
-        offset += segment.length;
-    }
-    return complete;
-}
-
-void AddressMap::remove(int region) noexcept
-{
-    for (Run &run : runs_) {
-        if (run.length != 0 && RVIF_ADDR_REGION(run.addr) == static_cast<std::uint32_t>(region)) {
-            run.length = 0;
+            runs.push_back(piece);
         }
     }
+    now_.store(nullptr, std::memory_order_relaxed);
+    kept_.clear();
+    publish(runs);
 }
 
-bool AddressMap::forget(std::uintptr_t va, std::uint64_t length) noexcept
+bool AddressMap::forget(std::uintptr_t va, std::uint64_t length)
 {
+    const Runs *const now = now_.load(std::memory_order_relaxed);
+    if (now == nullptr) {
+        return false;
+    }
+    const std::uintptr_t end = va + length;
     bool ours = false;
-    for (Run &run : runs_) {
-        if (run.va < va + length && va < run.va + run.length) {
-            run.length = 0;
-            ours = true;
+    std::vector<Piece> left;
+    for (const Run &run : std::span{now->run.get(), now->count}) {
+        const std::uintptr_t run_end = run.va + run.length;
+        if (run_end <= va || end <= run.va) {
+            left.push_back({.va = run.va, .length = run.length, .addr = run.addr});
+            continue;
+        }
+        ours = true;
+        if (run.va < va) {
+            left.push_back({.va = run.va, .length = va - run.va, .addr = run.addr});
+        }
+        if (end < run_end) {
+            left.push_back({.va = end, .length = run_end - end, .addr = run.at(end)});
         }
     }
-    return ours;
+    if (!ours) {
+        return false;
+    }
+    publish(left);
+    // Whoever holds one of these looks again.
+    for (std::size_t i = 0; i + 1 < kept_.size(); ++i) {
+        for (Run &run : std::span{kept_[i]->run.get(), kept_[i]->count}) {
+            if (run.va < end && va < run.va + run.length) {
+                run.length = 0;
+            }
+        }
+    }
+    return true;
 }
 
 const AddressMap::Run *AddressMap::search(std::uintptr_t at, std::uint64_t bytes) const noexcept
 {
-    for (const Run &run : runs_) {
-        if (run.holds(at, bytes)) {
-            return &run;
-        }
+    const Runs *const now = now_.load(std::memory_order_acquire);
+    if (now == nullptr) {
+        return nullptr;
     }
-    return nullptr;
+    const Run *const begin = now->run.get();
+    const Run *const behind = std::upper_bound(
+        begin, begin + now->count, at, [](std::uintptr_t a, const Run &run) { return a < run.va; });
+    return behind != begin && behind[-1].holds(at, bytes) ? behind - 1 : nullptr;
 }
 
 } // namespace rvif

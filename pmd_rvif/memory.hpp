@@ -4,11 +4,12 @@
 
 #include "rvs/rvif.h"
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace rvif {
@@ -28,11 +29,20 @@ using Block = std::vector<Segment>;
 
 // All memory that EAL holds, a block for each of its segment lists.
 std::vector<Block> dpdk_memory();
+// As many blocks as there may be regions: those that are too many lie end to end in the last.
+std::vector<Block> joined(std::vector<Block> blocks, std::size_t most);
 
-// Where registered memory is, in rvif addresses. Changed while the port is stopped, but for
-// forget().
+// Where registered memory is, in rvif addresses. As many runs as there are: memory can be in as many
+// pieces as it has pages (--legacy-mem).
+//
+// assign() while the port is stopped: nobody looks meanwhile, and runs that find() returned are
+// gone. forget() at any time: queues go on with what is left.
 class AddressMap {
   public:
+    struct Placed {
+        const Block &block;
+        int region;
+    };
     struct Run {
         std::uintptr_t va = 0;
         std::atomic<std::uint64_t> length = 0;
@@ -50,12 +60,11 @@ class AddressMap {
         }
     };
 
-    // False: the table is full; such memory is then copied before it is sent.
-    bool add(const Block &block, int region) noexcept;
-    void remove(int region) noexcept;
+    // What there is from now on.
+    void assign(std::span<const Placed> all);
     // The application gave memory back: whatever comes there next is not what was registered.
-    // Returns whether that was ours.
-    bool forget(std::uintptr_t va, std::uint64_t length) noexcept;
+    // Returns whether that was ours. A run of which a part goes is none any more, its rest is others.
+    bool forget(std::uintptr_t va, std::uint64_t length);
 
     // nullptr: not in any region. `hint`, the run found last, makes the common case one comparison.
     [[nodiscard]] const Run *find(const void *where, std::uint64_t bytes,
@@ -76,9 +85,21 @@ class AddressMap {
     }
 
   private:
+    struct Piece {
+        std::uintptr_t va;
+        std::uint64_t length;
+        rvif_addr_t addr;
+    };
+    struct Runs {
+        explicit Runs(const std::vector<Piece> &pieces);
+        std::unique_ptr<Run[]> run; // in the order of their addresses
+        std::size_t count;
+    };
     [[nodiscard]] const Run *search(std::uintptr_t at, std::uint64_t bytes) const noexcept;
+    void publish(const std::vector<Piece> &pieces);
 
-    std::array<Run, 64> runs_{};
+    std::atomic<const Runs *> now_ = nullptr;
+    std::vector<std::unique_ptr<Runs>> kept_; // queues may hold runs of those before
 };
 
 } // namespace rvif

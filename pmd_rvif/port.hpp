@@ -148,6 +148,7 @@ class Port {
         bool stale = false;
     };
     std::vector<Registered> regions;
+    std::atomic<std::uint64_t> given_back = 0; // times that EAL gave memory back
 
     // The switch's counters since the last reset; false before the first start or when out of
     // reach.

@@ -7,13 +7,18 @@
 #include <utility>
 
 namespace rvif {
+
 // Only memory that is given back can hurt, because what comes to that address next is not what the
 // switch has mapped. Runs with EAL's memory lock held.
 void memory_event(rte_mem_event event, const void *address, std::size_t length, void *arg)
 {
     auto &port = *static_cast<Port *>(arg);
-    if (event != RTE_MEM_EVENT_FREE ||
-        !port.addresses.forget(reinterpret_cast<std::uintptr_t>(address), length)) {
+    if (event != RTE_MEM_EVENT_FREE) {
+        return;
+    }
+    const std::lock_guard lock{port.control};
+    ++port.given_back;
+    if (!port.addresses.forget(reinterpret_cast<std::uintptr_t>(address), length)) {
         return;
     }
     for (Port::Registered &registered : port.regions) {
@@ -26,41 +31,80 @@ void memory_event(rte_mem_event event, const void *address, std::size_t length, 
     }
 }
 
-bool register_memory(Port &port, std::string &why)
+namespace {
+
+// One attempt; changed: memory was given back meanwhile.
+bool register_once(Port &port, std::string &why, bool &changed)
 {
-    std::vector<Block> blocks = dpdk_memory();
-    std::erase_if(port.regions, [&](const Port::Registered &registered) {
+    const std::uint64_t before = port.given_back;
+    std::vector<Block> blocks = joined(dpdk_memory(), RVIF_MAX_REGIONS);
+    std::vector<Port::Registered> regions;
+    {
+        const std::lock_guard lock{port.control};
+        regions = std::exchange(port.regions, {});
+        port.addresses.assign({});
+    }
+    std::erase_if(regions, [&](const Port::Registered &registered) {
         const bool keep =
             !registered.stale && std::ranges::find(blocks, registered.block) != blocks.end();
         if (!keep) {
-            port.addresses.remove(registered.region);
             port.backend->remove_region(registered.region);
         }
         return !keep;
     });
+    bool all = true;
     for (Block &block : blocks) {
         const bool known =
-            std::ranges::any_of(port.regions, [&](const auto &r) { return r.block == block; });
+            std::ranges::any_of(regions, [&](const auto &r) { return r.block == block; });
         if (known) {
             continue;
         }
-        if (port.regions.size() == RVIF_MAX_REGIONS) {
-            RVIF_LOG(WARNING,
-                     "more than %d kinds of memory: the rest is copied before it is sent\n",
-                     RVIF_MAX_REGIONS);
-            break;
-        }
         const int region = port.backend->add_region(block, why);
         if (region < 0) {
+            all = false;
+            break;
+        }
+        regions.push_back({.block = std::move(block), .region = region});
+    }
+    std::vector<AddressMap::Placed> placed;
+    for (const Port::Registered &registered : regions) {
+        placed.push_back({.block = registered.block, .region = registered.region});
+    }
+    const std::lock_guard lock{port.control};
+    port.addresses.assign(placed);
+    port.regions = std::move(regions);
+    changed = port.given_back != before;
+    return all;
+}
+
+} // namespace
+
+bool register_memory(Port &port, std::string &why)
+{
+    constexpr int tries = 8; // against an application that never rests
+    bool changed = true;
+    for (int i = 0; i < tries && changed; ++i) {
+        if (!register_once(port, why, changed)) {
             return false;
         }
-        if (!port.addresses.add(block, region)) {
-            RVIF_LOG(WARNING,
-                     "memory is in too many pieces: some of it is copied before it is sent\n");
-        }
-        port.regions.push_back({.block = std::move(block), .region = region});
     }
-    return true;
+    if (changed) {
+        why = "memory is given back all the time: start the port when that is over";
+    }
+    return !changed;
+}
+
+void forget_memory(Port &port)
+{
+    std::vector<Port::Registered> regions;
+    {
+        const std::lock_guard lock{port.control};
+        regions = std::exchange(port.regions, {});
+        port.addresses.assign({});
+    }
+    for (const Port::Registered &registered : regions) {
+        port.backend->remove_region(registered.region);
+    }
 }
 
 bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std::string &why)
@@ -70,6 +114,7 @@ bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std
         int region = -1;
         bool outside = false;
         bool several = false;
+        bool far = false;
     } visit{.addresses = port.addresses};
     rte_mempool_mem_iter(
         pool,
@@ -82,6 +127,8 @@ bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std
             }
             const int in = static_cast<int>(RVIF_ADDR_REGION(*address));
             v.several = v.several || (v.region >= 0 && v.region != in);
+            constexpr std::uint64_t last = std::uint64_t{RVIF_POSTED_MASK} * RVIF_BUF_UNIT;
+            v.far = v.far || RVIF_ADDR_OFFSET(*address) + chunk->len > last;
             v.region = in;
         },
         &visit);
@@ -95,6 +142,11 @@ bool pool_region(const Port &port, rte_mempool *pool, std::uint32_t &region, std
         why =
             std::string{"pool "} + pool->name +
             " is spread over memory of several kinds: make it smaller or use one size of hugepages";
+        return false;
+    }
+    if (visit.far) {
+        why = std::string{"pool "} + pool->name +
+              " is beyond the first 128 GB of memory: give DPDK less (--socket-mem)";
         return false;
     }
     region = static_cast<std::uint32_t>(visit.region);

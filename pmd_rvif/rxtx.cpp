@@ -33,13 +33,10 @@ bool take_batch(rte_mempool *pool, rte_mbuf **out) noexcept
 }
 
 // Where the buffers of a batch are, for a pool that lies in one run; eight at a time. A pool's
-// mbufs are where it was made, so there is nothing to check but that the run is still ours.
-bool units_of(const RxQueue &queue, rte_mbuf *const *mbufs, std::uint32_t phase,
+// mbufs are where it was made, so there is nothing to check.
+void units_of(const RxQueue &queue, rte_mbuf *const *mbufs, std::uint32_t phase,
               std::uint32_t (&units)[refill_batch]) noexcept
 {
-    if (queue.run->length.load(std::memory_order_relaxed) == 0) {
-        return false;
-    }
     const __m128i to_offset = _mm_set1_epi64x(static_cast<long long>(
         RVIF_ADDR_OFFSET(queue.run->addr) + queue.data_at - queue.run->va));
     const __m128i phases = _mm_set1_epi32(static_cast<int>(phase));
@@ -54,7 +51,6 @@ bool units_of(const RxQueue &queue, rte_mbuf *const *mbufs, std::uint32_t phase,
             _mm_castps_si128(_mm_shuffle_ps(two(i), two(i + 2), _MM_SHUFFLE(2, 0, 2, 0)));
         _mm_storeu_si128(reinterpret_cast<__m128i *>(&units[i]), _mm_or_si128(four, phases));
     }
-    return true;
 }
 
 // The same where a pool lies in several pieces of its region.
@@ -80,9 +76,11 @@ bool post_batch(RxQueue &queue, RxLane &lane) noexcept
 {
     rte_mbuf *const *const fresh = lane.mbufs + lane.post;
     alignas(16) std::uint32_t units[refill_batch];
-    if (!(queue.run != nullptr ? units_of(queue, fresh, lane.post_phase, units)
-                               : units_of_pieces(queue, fresh, lane.post_phase, units)))
-        [[unlikely]] {
+    // A run of which a part was given back has no length any more.
+    if (queue.run != nullptr && queue.run->length.load(std::memory_order_relaxed) != 0)
+        [[likely]] {
+        units_of(queue, fresh, lane.post_phase, units);
+    } else if (!units_of_pieces(queue, fresh, lane.post_phase, units)) [[unlikely]] {
         return false;
     }
     // Entries are words: whoever reads one finds the old or the new.

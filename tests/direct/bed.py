@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -19,6 +20,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 from dpdk_plugins import PluginError, plugin_folder  # noqa: E402
 
 TESTPMD = os.environ.get("ELISA_TESTPMD", "dpdk-testpmd")
+_HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+HUGEPAGES_CAN_BE_HAD = os.access(_HUGEPAGES, os.W_OK)
 ALONE_S = 60.0  # bound of any single wait
 
 
@@ -103,6 +106,7 @@ class Bed:
         self._processes: list[Process] = []
         self._cpus = itertools.cycle(sorted(os.sched_getaffinity(0)))
         self._serial = itertools.count()
+        self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> "Bed":
         self.folder = Path(tempfile.mkdtemp(prefix="elisa-direct-"))
@@ -117,6 +121,7 @@ class Bed:
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes):
             process.close()
+        self._undo.close()
         if self._keep_logs is not None:
             self._keep_logs.mkdir(parents=True, exist_ok=True)
             for log in self.folder.glob("*.log"):
@@ -132,16 +137,34 @@ class Bed:
         process.until_says("the switch is ready")
         return process
 
+    def hugepages(self, count: int) -> None:
+        """So many of 2 MB more than there were, until the end, for processes with huge=[EAL's arguments]."""
+        before = int(_HUGEPAGES.read_text())
+        self._undo.callback(_HUGEPAGES.write_text, str(before))
+        _HUGEPAGES.write_text(str(before + count))
+        if (missing := before + count - int(_HUGEPAGES.read_text())) > 0:
+            raise BedError(f"{missing} of {count} hugepages cannot be had: the memory is in use or in pieces")
+        folder = self.folder / "huge"
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", str(folder)], check=True)
+        self._undo.callback(subprocess.run, ["umount", str(folder)], check=True)
+
     def testpmd(self, name: str, vdevs: list[str], *arguments: str, mbufs: int = 8192, memory_mb: int = 160,
-                own_socket: bool = True) -> Process:
+                own_socket: bool = True, huge: list[str] | None = None) -> Process:
         """own_socket: backend=direct means that of this bed's manager."""
         return self.dpdk(TESTPMD, name, vdevs, "--", "--nb-cores=1", f"--total-num-mbufs={mbufs}", *arguments,
-                         memory_mb=memory_mb, own_socket=own_socket)
+                         memory_mb=memory_mb, own_socket=own_socket, huge=huge)
 
     def dpdk(self, program: str, name: str, vdevs: list[str], *arguments: str, memory_mb: int = 160,
-             own_socket: bool = True, first: list[str] | None = None, telemetry: bool = False) -> Process:
+             own_socket: bool = True, first: list[str] | None = None, telemetry: bool = False,
+             huge: list[str] | None = None) -> Process:
         cpu = next(self._cpus)
-        command = [program, *(first or []), "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", str(memory_mb), "--no-pci", "--no-shconf",
+        memory = ["--no-huge", "-m", str(memory_mb), "--no-shconf"]
+        if huge is not None:
+            memory = [*huge, "--file-prefix", f"elisa-{os.getpid()}-{name}"]
+            if "--in-memory" not in huge:
+                memory += ["--huge-dir", str(self.folder / "huge")]
+        command = [program, *(first or []), "--lcores", f"0@{cpu},1@{cpu}", *memory, "--no-pci",
                    *([] if telemetry else ["--no-telemetry"]), "-d", str(self.plugins / "librte_net_rvif.so"),
                    "-d", str(self.plugins / "librte_net_rvgen.so")]
         for vdev in vdevs:

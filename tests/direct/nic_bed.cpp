@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <rte_mempool.h>
+#include <utility>
 
 namespace direct {
 namespace {
@@ -17,6 +18,11 @@ void create_pool()
 {
     pool = rte_pktmbuf_pool_create("pool", pool_size, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
     CHECK(pool != nullptr);
+}
+
+rte_mempool *use_pool(rte_mempool *other)
+{
+    return std::exchange(pool, other);
 }
 
 std::array<std::uint8_t, 6> mac_of(std::uint16_t port)
@@ -41,7 +47,7 @@ void poll_all(std::uint16_t port)
     }
 }
 
-void start(std::uint16_t port, const Setup &setup)
+void set_up(std::uint16_t port, const Setup &setup)
 {
     rte_eth_conf conf{};
     conf.rxmode.offloads = setup.rx_offloads;
@@ -64,6 +70,11 @@ void start(std::uint16_t port, const Setup &setup)
         CHECK_EQ(0, rte_eth_rx_queue_setup(port, q, depth, 0, &rx, pool));
         CHECK_EQ(0, rte_eth_tx_queue_setup(port, q, 256, 0, &tx));
     }
+}
+
+void start(std::uint16_t port, const Setup &setup)
+{
+    set_up(port, setup);
     CHECK_EQ(0, rte_eth_dev_start(port));
 }
 
@@ -81,7 +92,7 @@ void stop_both()
 {
     CHECK_EQ(0, rte_eth_dev_stop(0));
     CHECK_EQ(0, rte_eth_dev_stop(1));
-    CHECK_EQ(pool_size, rte_mempool_avail_count(pool));
+    CHECK_EQ(pool->size, rte_mempool_avail_count(pool));
 }
 
 rte_mbuf *make(const Bytes &bytes, std::size_t segment)

@@ -19,6 +19,8 @@ inline constexpr std::uint16_t depth = 256; // of a receive queue
 
 // Before anything else; all mbufs come from this pool.
 void create_pool();
+// From now on from that one, of as many mbufs as it has; returns the one before.
+rte_mempool *use_pool(rte_mempool *other);
 
 std::array<std::uint8_t, 6> mac_of(std::uint16_t port);
 
@@ -31,6 +33,8 @@ struct Setup {
     bool deferred = false;
 };
 
+// All that comes before rte_eth_dev_start().
+void set_up(std::uint16_t port, const Setup &setup);
 void start(std::uint16_t port, const Setup &setup);
 // Looks for new sources on all queues; what arrives is dropped.
 void poll_all(std::uint16_t port);

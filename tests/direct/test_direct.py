@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bed import Bed, Process  # noqa: E402
+from bed import HUGEPAGES_CAN_BE_HAD, Bed, Process  # noqa: E402
 
 BUILD = Path(os.environ.get("ELISA_BUILD_DIR", Path(__file__).parents[2] / "build"))
 LOGS = BUILD / "logs/direct"
@@ -250,6 +250,30 @@ class DirectTest(unittest.TestCase):
                              ["net_rvif0,backend=direct", "net_rvif1,backend=direct"], memory_mb=256, first=[str(self.bed.socket)])
         self.ends_well(test)
         self.assertIn("all passed", test.output())
+
+    @unittest.skipUnless(HUGEPAGES_CAN_BE_HAD, "only root can reserve hugepages")
+    def test_an_applications_memory_grows_and_shrinks(self) -> None:
+        self.bed.manager()
+        self.bed.hugepages(340)
+        test = self.bed.dpdk(str(BUILD / "tests/direct/rvif_memory_test"), "memory_test",
+                             ["net_rvif0,backend=direct", "net_rvif1,backend=direct"], first=[str(self.bed.socket)], huge=[])
+        self.ends_well(test)
+        self.assertIn("all passed", test.output())
+        # What to do about too much of it is said.
+        self.assertIn("stop and start the first ones, or use EAL's -m", test.output())
+
+    @unittest.skipUnless(HUGEPAGES_CAN_BE_HAD, "only root can reserve hugepages")
+    def test_hugepages_of_every_kind_are_shared(self) -> None:
+        """--legacy-mem takes all that there are, page by page, each at an address of its own."""
+        self.bed.manager()
+        self.bed.hugepages(160)
+        for nth, huge in enumerate(([], ["--legacy-mem", "-m", "128"], ["--single-file-segments"], ["--in-memory"])):
+            echo = self.bed.echo(f"b{nth}", huge=huge)
+            generator = self.bed.generator(f"a{nth}", [(64, 5_000), (1500, 2_000)], huge=huge)
+            for flow, sent in zip(self.bed.report(generator)["flows"], (5_000, 5_000, 2_000, 2_000)):
+                self.check_flow(flow, sent)
+                self.assertEqual({}, flow["drops"], huge)
+            self.ends_well(generator, echo)
 
     def test_every_forwarding_mode_moves_frames(self) -> None:
         self.bed.manager()

@@ -369,7 +369,9 @@ void DirectServer::region_add(Client &client, Received &received)
     const std::optional<std::uint64_t> address = find_address(length);
     if (index == RVIF_MAX_REGIONS || !address) {
         refuse(client, message.sequence,
-               address ? "more than " + std::to_string(RVIF_MAX_REGIONS) + " regions"
+               address ? "more than " + std::to_string(RVIF_MAX_REGIONS) +
+                             " regions: memory grew between the starts of its ports; stop and "
+                             "start the first ones, or use EAL's -m"
                        : "the window is full");
         return;
     }
