@@ -294,11 +294,11 @@ int main(int argc, char **argv)
         std::printf("passed %s\n", one.name);
     }
     // The short way of freeing must come to the same.
-    current = "fast free";
+    current = "fast_free_mbufs_go_back_to_their_pool";
     start(RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE);
     bursts_longer_than_a_call_are_sent_whole();
     stop();
-    std::printf("passed fast free\n");
+    std::printf("passed %s\n", current);
     for (std::uint16_t port = 0; port < 2; ++port) {
         CHECK_EQ(0, rte_eth_dev_close(port));
     }

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <rte_dev.h>
 #include <rte_eal.h>
+#include <rte_flow.h>
 
 namespace direct {
 namespace {
@@ -206,8 +207,56 @@ void the_driver_says_what_it_can()
     CHECK(rte_eth_dev_configure(0, 9, 1, &conf) != 0);
 }
 
+void any_number_of_tx_descriptors_will_do()
+{
+    rte_eth_conf conf{};
+    CHECK_EQ(0, rte_eth_dev_configure(0, 1, 4, &conf));
+    std::uint16_t queue = 0;
+    for (const std::uint16_t count : std::initializer_list<std::uint16_t>{1, 100, 512, 4096}) {
+        CHECK_EQ(0, rte_eth_tx_queue_setup(0, queue++, count, 0, nullptr));
+    }
+    CHECK(rte_eth_tx_queue_setup(0, 0, 4097, 0, nullptr) != 0);
+}
+
+void received_frames_have_the_type_that_was_promised()
+{
+    start_both({});
+    std::uint32_t types[4] = {};
+    CHECK_EQ(1, rte_eth_dev_get_supported_ptypes(1, RTE_PTYPE_ALL_MASK, types, 4));
+    CHECK_EQ(RTE_PTYPE_L2_ETHER, types[0]);
+    for (const Bytes &each : {frame(mac_of(1), mac_of(0)), to_port_1(Packet{})}) { // UDP
+        transmit(make(each));
+        auto got = receive();
+        CHECK_EQ(1, got.size());
+        CHECK_EQ(RTE_PTYPE_L2_ETHER, got[0].mbuf->packet_type);
+        drop(got);
+    }
+    stop_both();
+}
+
+void what_a_port_cannot_is_refused()
+{
+    start_both({});
+    CHECK_EQ(-ENOTSUP, rte_eth_dev_rx_intr_enable(1, 0));
+    rte_ether_addr other = {{2, 0, 0, 0, 0x66, 1}};
+    CHECK_EQ(-ENOTSUP, rte_eth_dev_mac_addr_add(1, &other, 0));
+    const rte_flow_attr attr{.ingress = 1};
+    const rte_flow_item end = {.type = RTE_FLOW_ITEM_TYPE_END};
+    const rte_flow_action none = {.type = RTE_FLOW_ACTION_TYPE_END};
+    rte_flow_error error{};
+    CHECK_EQ(-ENOSYS, rte_flow_validate(1, &attr, &end, &none, &error));
+    transmit(make(frame(mac_of(1), mac_of(0))));
+    auto got = receive();
+    CHECK_EQ(1, got.size());
+    drop(got);
+    stop_both();
+}
+
 constexpr Case cases[] = {
     CASE(the_driver_says_what_it_can),
+    CASE(any_number_of_tx_descriptors_will_do),
+    CASE(received_frames_have_the_type_that_was_promised),
+    CASE(what_a_port_cannot_is_refused),
     CASE(unknown_addresses_reach_promiscuous_ports_only),
     CASE(jumbo_frames_need_the_mtu),
     CASE(queues_stop_and_start_alone),

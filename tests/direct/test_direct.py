@@ -275,6 +275,16 @@ class DirectTest(unittest.TestCase):
                 self.assertEqual({}, flow["drops"], huge)
             self.ends_well(generator, echo)
 
+    @unittest.skipUnless(HUGEPAGES_CAN_BE_HAD, "only root can reserve hugepages")
+    def test_a_secondary_process_is_refused(self) -> None:
+        self.bed.manager()
+        self.bed.hugepages(80)
+        primary = self.bed.testpmd("a", ["net_rvif0,backend=direct"], "--forward-mode=rxonly", huge=[])
+        primary.until_says("Press enter to exit")
+        secondary = self.bed.testpmd("a", ["net_rvif9,backend=direct"], huge=["--proc-type=secondary"])
+        secondary.until_says("net_rvif9: a secondary process cannot use this port")
+        self.assertTrue(primary.running())
+
     def test_every_forwarding_mode_moves_frames(self) -> None:
         self.bed.manager()
         port = self.bed.testpmd("b", ["net_rvif0,backend=direct,mac=" + B], "-i")
