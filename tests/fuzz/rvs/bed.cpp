@@ -42,6 +42,7 @@ Limits limits()
 {
     Limits limits;
     limits.fdb_entries = 64;
+    limits.clock_hz = std::uint64_t{1} << 40; // hardly any time passes while an execution lasts
     return limits;
 }
 

@@ -2,36 +2,18 @@
 //
 // What is set up, taken down and taken away, by guests' control calls and by the manager, in any
 // order, with any arguments, and traffic in between.
-#include "guests.hpp"
+#include "three_ports.hpp"
 
 namespace {
 
 using namespace rvs::fuzz;
 
-constexpr std::uint32_t ports = 3;
-
-class Control {
+class Control : private ThreePorts {
   public:
-    Control()
-    {
-        for (std::uint32_t p = 0; p < ports; ++p) {
-            guests_.join(p);
-            guests_.furnish(p);
-        }
-        guests_.compare_contents();
-        for (std::uint32_t p = 0; p < ports; ++p)
-            guests_.transmit(p, 0, 1);
-        guests_.keep();
-    }
-
     void run(Input in)
     {
-        const std::size_t size = in.left();
-        guests_.begin();
-        scans_ = size % 2;
-        for (std::uint32_t steps = 0; !in.empty() && steps < 32; ++steps)
-            step(in);
-        guests_.finish(size);
+        scans_ = in.left() % 2;
+        execute(in, 32, [&] { step(in); });
     }
 
   private:
@@ -90,7 +72,7 @@ class Control {
             if (!scan())
                 break;
             guests_.close(p);
-            guests_.join(p);
+            guests_.join(p, what < 0xc0 ? rvs::PortOptions{} : limited());
             guests_.furnish(p);
             break;
         case 11: {
@@ -126,6 +108,8 @@ class Control {
         case 14:
             if (what < 0x80)
                 guests_.ask(p, RVIF_OP_RECOVER, in.byte(), in.byte());
+            else if (what < 0xc0)
+                guests_.link(p, in.byte() % 2 != 0);
             else if (scan())
                 guests_.bed->tick();
             break;
@@ -141,6 +125,15 @@ class Control {
     // Operations that walk through the whole MAC table, and take as long as all others together:
     // one in every second execution.
     bool scan() { return scans_ != 0 && scans_-- != 0; }
+
+    // So little that an execution reaches it, and no time passes in one.
+    static rvs::PortOptions limited()
+    {
+        rvs::PortOptions options;
+        options.storm_frames = 2;
+        options.rate_bytes = 10;
+        return options;
+    }
 
     static rvif_addr_t descs(Input &in)
     {
@@ -175,7 +168,6 @@ class Control {
 
     static constexpr rvif_addr_t usual_descs = RVIF_ADDR(0ull, descs_at);
 
-    Guests guests_{ports};
     std::uint32_t scans_ = 0;
 };
 

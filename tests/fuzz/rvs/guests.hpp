@@ -34,6 +34,12 @@ inline constexpr std::uint64_t frame_stride = 0x400;
 inline constexpr std::uint32_t frames = 12;
 inline constexpr std::uint64_t scratch_at = frames * frame_stride;
 
+// Of the lane entry that is the i-th from the start.
+inline std::uint32_t phase(std::uint32_t i, std::uint32_t lane_depth)
+{
+    return (i & lane_depth) == 0 ? RVIF_PHASE : 0;
+}
+
 inline constexpr rvif_rx_setup usual_rx{RVIF_ADDR(0ull, lanes_at), depth, buf_len, 0, 0};
 
 class Guests {
@@ -56,6 +62,8 @@ class Guests {
     void close(std::uint32_t p);
     void add_region(std::uint32_t p, std::uint32_t r);
     void remove_region(std::uint32_t p, std::uint32_t r);
+    // Held down, or let go.
+    void link(std::uint32_t p, bool up);
     [[nodiscard]] bool is_open(std::uint32_t p) const { return now_.port[p].open; }
 
     // ------------------------------------------------------------------------- guests' calls
@@ -112,6 +120,8 @@ class Guests {
     struct Port {
         bool open;
         bool started;
+        bool down;    // held down by the manager
+        bool limited; // may send or flood so much and no more: a probe may be too much
         // It may have broken its own lanes: what is in them says nothing any more.
         bool broken;
         bool spreads;             // by a table of its own

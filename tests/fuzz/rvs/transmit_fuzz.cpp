@@ -2,35 +2,17 @@
 //
 // The transmit path: descriptors, chains, headers, posted buffers, and all of them changing while
 // the switch reads them. Three ports that are up all the time.
-#include "guests.hpp"
+#include "three_ports.hpp"
 
 namespace {
 
 using namespace rvs::fuzz;
 
-constexpr std::uint32_t ports = 3;
-
-class Transmit {
+class Transmit : private ThreePorts {
   public:
-    Transmit()
-    {
-        for (std::uint32_t p = 0; p < ports; ++p) {
-            guests_.join(p);
-            guests_.furnish(p);
-        }
-        guests_.compare_contents();
-        for (std::uint32_t p = 0; p < ports; ++p)
-            guests_.transmit(p, 0, 1); // addresses are known
-        guests_.keep();
-    }
-
     void run(Input in)
     {
-        const std::size_t size = in.left();
-        guests_.begin();
-        for (std::uint32_t steps = 0; !in.empty() && steps < 24; ++steps)
-            step(in);
-        guests_.finish(size);
+        execute(in, 24, [&] { step(in); });
     }
 
   private:
@@ -130,7 +112,6 @@ class Transmit {
         guests_.race(race);
     }
 
-    Guests guests_{ports};
 };
 
 } // namespace
