@@ -180,6 +180,8 @@ EXPORT_SYMBOL_GPL(elisa_kvm_enable_vmfunc);
 void elisa_kvm_disable_vmfunc(struct kvm_vcpu *vcpu)
 {
 	vmcs_write64(VM_FUNCTION_CONTROL, 0);
+	/* VMFUNC must not exit any more: see __elisa_refuse_vmfunc(), which is for armed vCPUs. */
+	secondary_exec_controls_clearbit(to_vmx(vcpu), SECONDARY_EXEC_ENABLE_VMFUNC);
 	/* As vmx_set_cr4() has it: on CPUs without UMIP it is how KVM emulates it. */
 	if (boot_cpu_has(X86_FEATURE_UMIP) || !(vcpu->arch.cr4 & X86_CR4_UMIP))
 		secondary_exec_controls_clearbit(to_vmx(vcpu), SECONDARY_EXEC_DESC);
