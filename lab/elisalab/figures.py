@@ -15,7 +15,7 @@ from typing import Any, Iterator
 from .log import LabError
 
 MARKS = ("traffic-begin", "traffic-end")
-ROUNDTRIP_MARKS = ("bench-idle", "bench-crossings", "bench-vmcalls", "bench-end")
+ROUNDTRIP_MARKS = ("bench-idle", "bench-crossings", "bench-vmcalls", "bench-doorbells", "bench-syscalls", "bench-end")
 
 
 def _reports(result: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
@@ -92,25 +92,23 @@ def roundtrip(result: dict[str, Any]) -> dict[str, Any]:
     """The round-trip bench's JSON: instructions as its program measured them, exits as KVM counted them.
 
     The program marks a span in which it only spins, one of `count` crossings that takes as long, and one of
-    `count` / 10 VMCALLs; the exits of the first are the timer's.
+    `count` / 10 of each of the others; the exits of the first are the timer's.
     """
     for vm in result["vms"].values():
         for report in vm["results"]:
             if isinstance(report, dict) and "crossing" in report and "vmcall" in report:
-                idle, crossings, vmcalls = _spans(vm["kvm"], ROUNDTRIP_MARKS)
+                idle, crossings, *others = _spans(vm["kvm"], ROUNDTRIP_MARKS)
                 count = report["count"]
-                crossing, vmcall = report["crossing"], report["vmcall"]
-                return {
+                found = {
                     "crossing": {
-                        "instructions": crossing["instructions"],
-                        "vmfuncs": crossing["vmfuncs"],
+                        "instructions": report["crossing"]["instructions"],
+                        "vmfuncs": report["crossing"]["vmfuncs"],
                         "exits": _short(max(0, crossings - idle) / count),
-                    },
-                    "vmcall": {
-                        "instructions": vmcall["instructions"],
-                        "exits": _short(vmcalls / (count // 10)),
-                    },
+                    }
                 }
+                for name, exits in zip(("vmcall", "doorbell", "syscall"), others):
+                    found[name] = {"instructions": report[name]["instructions"], "exits": _short(exits / (count // 10))}
+                return found
     raise LabError("the bench's guest reported no round trips")
 
 
@@ -130,13 +128,13 @@ def _spans(counters: dict[str, dict[str, int]], marks: tuple[str, ...]) -> list[
 
 
 def roundtrip_table(figures: dict[str, Any]) -> str:
-    crossing, vmcall = figures["crossing"], figures["vmcall"]
-    rows = [
-        ("round trip", "instructions", "VMFUNCs", "VM exits"),
-        ("crossing", str(crossing["instructions"]), str(crossing["vmfuncs"]), str(crossing["exits"])),
-        ("VMCALL", str(vmcall["instructions"]), "0", str(vmcall["exits"])),
-    ]
-    ratio = vmcall["instructions"] / crossing["instructions"]
+    names = {"crossing": "crossing", "vmcall": "VMCALL", "doorbell": "doorbell (IN from elisa.ko's port)",
+             "syscall": "empty system call of the guest"}
+    rows = [("round trip", "instructions", "VMFUNCs", "VM exits")]
+    for key, name in names.items():
+        one = figures[key]
+        rows.append((name, str(one["instructions"]), str(one.get("vmfuncs", 0)), str(one["exits"])))
+    ratio = figures["vmcall"]["instructions"] / figures["crossing"]["instructions"]
     return "\n".join([*aligned(rows), "", f"VMCALL takes {ratio:.1f} times the instructions of a crossing"])
 
 
