@@ -139,6 +139,12 @@ inline TxDesc read_tx_desc(Address address)
     return TxDesc{guest::load64(address), guest::load64(address + 8)};
 }
 
+// Why a posted entry, its expected phase taken out, is no buffer.
+inline std::uint32_t no_buffer_reason(std::uint32_t unit)
+{
+    return (unit & RVIF_PHASE) != 0 ? RVIF_DROP_NO_BUFFER : RVIF_DROP_RX_BAD_BUFFER;
+}
+
 struct Segment {
     const std::uint8_t *data;
     std::uint32_t len;

@@ -78,8 +78,9 @@ class Fdb {
         const FdbBucket &bucket = buckets_[index(key)];
 #pragma GCC unroll 8
         for (const auto &way : bucket.way) {
-            if (way.load(std::memory_order_relaxed) == want)
-                return true;
+            const std::uint64_t word = way.load(std::memory_order_relaxed);
+            if ((word ^ want) << 8 == 0)
+                return word == want || word >> 56 == fdb_static;
         }
         return false;
     }

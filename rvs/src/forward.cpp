@@ -5,16 +5,15 @@
 //   descriptor(s) -> Frame (checked, header in our hands) -> Decision -> OpenLane(s) -> publish
 //
 // A decision holds for a run of frames with the same addresses: one look at the MAC table, one at
-// the receiver's queue, for the run. Frames that nobody asks anything of, of one segment and one
-// buffer, to one lane, go through fast(), which keeps all it needs in registers; all others, and
-// the first of each run, through one(). Where destinations change from frame to frame, scatter()
-// takes them: see scatter.hpp.
+// the receiver's queue, for the run (runs.hpp). Most calls are one run and no more: straight.hpp. Where
+// destinations change from frame to frame, scatter() takes them: see scatter.hpp. What is left, frames
+// in pieces, requests, floods, drops, goes through one().
 #include "core.hpp"
 #include "flow.hpp"
 #include "offload.hpp"
 #include "open_lanes.hpp"
-#include "prefetch.hpp"
 #include "scatter.hpp"
+#include "straight.hpp"
 
 namespace rvs {
 
@@ -40,19 +39,17 @@ constexpr std::uint64_t bit(std::uint32_t n)
 
 class Transmission : private Scatter {
   public:
-    Transmission(Core &core, std::uint32_t self, std::uint32_t queue, std::uint32_t source,
-                 std::uint64_t generation, bool avx2)
-        : Scatter{core, self, queue, source, generation, avx2},
-          counters_{tx_.counters}, exact_{(policy_ & policy::vlan) != 0},
-          may_scatter_{may_scatter()},
+    explicit Transmission(const Runs &so_far)
+        : Scatter{so_far}, exact_{(policy_ & policy::vlan) != 0}, may_scatter_{may_scatter()},
           scattered_{may_scatter_ && tx_.scattered.load(std::memory_order_relaxed)},
-          open_{core, source, generation, queue, tx_.journal}
+          open_{core_, source_, generation_, queue_, tx_.journal}
     {
     }
 
-    std::uint32_t run(Address descs, std::uint32_t count)
+    // From frame i on. Those before it, if any, were a run.
+    std::uint32_t run(Address descs, std::uint32_t i, std::uint32_t count)
     {
-        std::uint32_t i = 0;
+        bool after_run = i != 0;
         // Once for each frame: its sender may be changing it all the time.
         std::uint32_t looked_at = ~0u;
         while (i < count && copied_ < call_bytes) {
@@ -69,7 +66,7 @@ class Transmission : private Scatter {
             }
             if (decision_.fast) {
                 const std::uint32_t before = i;
-                i = exact_ ? fast<true>(descs, i, count) : fast<false>(descs, i, count);
+                i = fast(descs, i, count);
                 open_.progress.at = i;
                 if (i == count)
                     break;
@@ -78,9 +75,10 @@ class Transmission : private Scatter {
             }
             if ((decision_.fast || decision_.kind == Decision::Kind::none) && looked_at != i) {
                 looked_at = i;
-                const bool was_fast = decision_.fast;
+                const bool was_fast = decision_.fast || after_run;
+                after_run = false;
                 const Header old = last_;
-                look_at(descs + sizeof(rvif_tx_desc) * i);
+                try_run(descs + sizeof(rvif_tx_desc) * i);
                 if (decision_.kind == Decision::Kind::unicast && may_scatter_) {
                     // Addresses that change more than fast() follows, or a receiver that spreads.
                     scattered_ = decision_.fast ? was_fast && !same(old) : tries_ != 0;
@@ -95,20 +93,12 @@ class Transmission : private Scatter {
         open_.progress.at = i;
         open_.end();
         tx_.scattered.store(scattered_, std::memory_order_relaxed);
-        if (tally_.frames != 0) {
-            counters_.frames.add(tally_.frames);
-            counters_.bytes.add(tally_.bytes);
-            counters_.copies.add(tally_.copies);
-            if (tally_.flooded != 0)
-                counters_.flooded.add(tally_.flooded);
-            if (tally_.cuts != 0)
-                counters_.cuts.add(tally_.cuts);
-        }
+        count_all();
         return i;
     }
 
   private:
-    void drop(std::uint32_t reason) { counters_.drops[reason].add(1); }
+    void drop(std::uint32_t reason) { tx_.counters.drops[reason].add(1); }
 
     // From frame i on, as far as it goes. scattered_: whether to go on like this.
     std::uint32_t scatter_from(Address descs, std::uint32_t i, std::uint32_t count)
@@ -129,139 +119,19 @@ class Transmission : private Scatter {
 
     // ------------------------------------------------------------------ the common case
 
-    // Decides for a frame, if fast() may be able to take it from there; fast() reads and checks all
-    // of it again.
-    void look_at(Address desc)
+    // Decides for a frame, if a run may begin with it.
+    void try_run(Address desc)
     {
-        const TxDesc d = read_tx_desc(desc);
-        if (!d.plain() || d.len() <= Header::size)
+        if (!look_at(desc))
             return;
-        remember_region(d.addr);
-        const std::uint64_t offset = d.addr - region_tag_;
-        if (offset > region_len_ || d.len() > region_len_ - offset)
-            return;
-        last_ = read_header(pointer(region_base_ + offset));
-        last_length_ = d.len();
         tagged_ = false;
-        decide(last_, d.len(), 0, 0);
+        decide(last_, last_length_, 0, 0);
     }
 
-    // fast() has met other addresses. True: these frames, too, go to decision_'s lane as they are.
-    // By value: the header stays in registers.
-    [[gnu::noinline]] bool same_lane(std::uint64_t low, std::uint64_t high)
-    {
-        const Header header{low, high};
-        const std::uint64_t destination = header.destination();
-        if (policy_ != 0 || fdb_key(header.source(), 0) != learned_ || receiver_knows_vlans_ ||
-            (destination & mac_group_bit) != 0)
-            return false;
-        return core_.fdb().lookup(fdb_key(destination, 0)) == decision_.port;
-    }
-
-    // Frames from i on, as long as they go to decision_'s lane: returns the first that does not, or
-    // for which there is no buffer. Exact: the two bytes behind the addresses and the next two count,
-    // too, since a tag may be there.
-    template <bool Exact>
     std::uint32_t fast(Address descs, std::uint32_t i, std::uint32_t count)
     {
-        OpenLane &open = *decision_.lane;
-        const Lane &lane = *open.lane;
-        // A frame that begins in the last `longest` bytes of the region is checked by one().
-        constexpr std::uint32_t shortest = Header::size + 1;
-        const std::uint64_t longest =
-            lane.buf_len < RVIF_MAX_FRAME ? lane.buf_len : RVIF_MAX_FRAME;
-        if (region_len_ < longest)
-            return i;
-        const std::uint64_t last_start = region_len_ - longest;
-        const std::uint64_t longest_word = longest - shortest;
-        const std::uint64_t tag = region_tag_;
-        const std::uint64_t base = region_base_;
-        std::uint64_t low = last_.low;
-        std::uint64_t high = last_.high;
-        const std::uint32_t last_unit = lane.last_unit;
-        const Address buffers = lane.buffers;
-        const std::uint32_t mask = lane.depth - 1;
-        const bool avx2 = avx2_;
-        const std::uint32_t ahead_by = frames_ahead(last_length_);
-
-        while (i < count && copied_ < call_bytes) {
-            if (open.held == lane_batch) {
-                open_.progress.at = i;
-                open.publish();
-            }
-            const std::uint32_t pos = open.pos;
-            const std::uint32_t ahead = pos + ahead_by;
-            // So far no index wraps, and there is room in `values`.
-            std::uint32_t n = lane.depth - (pos & mask);
-            n = n < lane.depth - (ahead & mask) ? n : lane.depth - (ahead & mask);
-            n = n < lane_batch - open.held ? n : lane_batch - open.held;
-            n = n < count - i ? n : count - i;
-            const std::uint32_t phase = lane.phase(pos);
-            const std::uint32_t phase_ahead = lane.phase(ahead);
-            const Address entry = lane.posted_entry(pos);
-            const Address entry_ahead = lane.posted_entry(ahead);
-            std::uint64_t *const values = open.values + open.held;
-            Address desc = descs + sizeof(rvif_tx_desc) * i;
-            std::uint64_t bytes = 0;
-            std::uint64_t k = 0;
-            for (; k != n; ++k, desc += sizeof(rvif_tx_desc)) {
-                const TxDesc d = read_tx_desc(desc);
-                if (d.word - shortest > longest_word) // asks for something, or has another size
-                    break;
-                const std::uint64_t offset = d.addr - tag;
-                if (offset > last_start) // another region, too
-                    break;
-                const std::uint8_t *from = pointer(base + offset);
-                const std::uint64_t now_low = read_8(from);
-                const std::uint64_t now_high = read_8(from + 8);
-                if (now_low != low || (Exact ? now_high != high
-                                             : static_cast<std::uint32_t>(now_high) !=
-                                                   static_cast<std::uint32_t>(high))) [[unlikely]] {
-                    if (!same_lane(now_low, now_high))
-                        break;
-                    low = now_low;
-                    high = now_high;
-                }
-                // Not posted: the phase bit stays, and no unit is so large.
-                const std::uint32_t unit = guest::load32(entry + 4 * k) ^ phase;
-                if (unit > last_unit) [[unlikely]]
-                    break;
-                std::uint8_t *to = pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT);
-                prefetch(entry_ahead + 4 * k, phase_ahead, last_unit, buffers, d.word);
-                store_8(to, now_low);
-                store_8(to + 8, now_high);
-                copy_bytes(to + Header::size, from + Header::size, d.word - Header::size, avx2);
-                values[k] = d.word | phase;
-                bytes += d.word;
-            }
-            const auto done = static_cast<std::uint32_t>(k);
-            open.pos = pos + done;
-            open.held += done;
-            open.frames += done;
-            open_.progress.held += done;
-            open.bytes += bytes;
-            tally_.frames += done;
-            tally_.copies += done;
-            tally_.bytes += bytes;
-            copied_ += bytes;
-            i += done;
-            if (done != n)
-                break;
-        }
-        last_ = Header{low, high};
-        return i;
-    }
-
-    // Asks for the lines of a buffer that will be filled soon. A hint; it stays inside the region as
-    // a fill would.
-    [[gnu::always_inline]] static void prefetch(Address entry, std::uint32_t phase,
-                                                std::uint32_t last_unit, Address buffers,
-                                                std::uint64_t len)
-    {
-        const std::uint32_t unit = guest::load32(entry) ^ phase;
-        if (unit > last_unit)
-            return;
-        prefetch_buffer(pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT), len);
+        return exact_ ? follow<true>(*decision_.lane, descs, i, count)
+                      : follow<false>(*decision_.lane, descs, i, count);
     }
 
     // ---------------------------------------------------------------------- any frame
@@ -572,21 +442,24 @@ class Transmission : private Scatter {
         decision_.ports = to;
     }
 
-    TxCounters &counters_;
     bool exact_;          // the header's bytes 12..15 are part of a run
     bool may_scatter_;
     bool scattered_; // destinations change all the time
     std::uint32_t tries_ = 4; // of scatter() that come to nothing
     bool tagged_ = false; // decision_ is for a frame whose tag is not in its header
-    bool receiver_knows_vlans_ = false; // decision_'s
     std::uint32_t behind_ = 0; // index behind the descriptors of the frame that one() has
-    Header last_{0, 0};
-    std::uint32_t last_length_ = 0; // of the frame that decision_ was made for
     Decision decision_;
     OpenLanes open_;
     Offload offload_;
     Segment segments_[RVIF_MAX_BURST + 2]; // a chain, and a slot in front of it for its header
 };
+
+// What a Transmission needs is set up, and is on the stack, for those alone who need it.
+[[gnu::noinline]] std::uint32_t the_rest(const Straight &so_far, Address descs, std::uint32_t i,
+                                         std::uint32_t count)
+{
+    return Transmission{so_far}.run(descs, i, count);
+}
 
 } // namespace
 
@@ -618,13 +491,17 @@ std::int64_t Core::transmit(std::uint32_t cpu, std::uint32_t self, std::uint64_t
                        sizeof(rvif_tx_desc) * RVIF_MAX_BURST, descs) != Resolved::ok) {
         result = -RVIF_E_ADDR; // its region was removed
     } else {
-        Transmission transmission{*this,
+        Straight straight{Sending{*this,
                                   self,
                                   static_cast<std::uint32_t>(queue),
                                   source,
                                   tx.source_generation.load(std::memory_order_relaxed),
-                                  (tx.flags.load(std::memory_order_relaxed) & RVIF_TXQ_AVX2) != 0};
-        result = transmission.run(descs, static_cast<std::uint32_t>(count));
+                                  (tx.flags.load(std::memory_order_relaxed) & RVIF_TXQ_AVX2) != 0}};
+        const auto all = static_cast<std::uint32_t>(count);
+        std::uint32_t done = straight.run(descs, all);
+        if (done != all)
+            done = the_rest(straight, descs, done, all);
+        result = done;
         tx.journal.end(static_cast<std::uint32_t>(result));
     }
     tx.calls.store(tx.calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);

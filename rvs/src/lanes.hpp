@@ -188,8 +188,12 @@ struct OpenLane {
         progress->journal->will_publish(port * RVIF_MAX_QUEUES + queue, first, progress->at,
                                         progress->held);
         const std::uint32_t before = lane->depth - (first & (lane->depth - 1)); // the wrap
-        store_back(values + before, lane->comp_entry(first + before), held > before ? held - before : 0);
-        store_back(values, lane->comp_entry(first), held < before ? held : before);
+        std::uint32_t n = held;
+        if (n > before) [[unlikely]] {
+            store_back(values + before, lane->comp_entry(first + before), n - before);
+            n = before;
+        }
+        store_back(values, lane->comp_entry(first), n);
         lane->pos.store(pos, std::memory_order_release);
         progress->journal->published();
         held = 0;

@@ -18,8 +18,9 @@ inline void prefetch_to_write(const std::uint8_t *at)
     asm volatile("prefetchw %0" : : "m"(*at));
 }
 
-// A receiver's buffer is in the receiver's cache. Its lines come one after the other if the copy has to
-// wait for each, all at once if they are asked for. More than a core can have on their way is in vain.
+// A receiver's buffer is in the receiver's cache. Its lines come one after the other if the copy
+// has to wait for each, all at once if they are asked for. More than a core can have on their way
+// is in vain.
 inline constexpr std::uint64_t most_lines = 32;
 
 // The first n bytes of a buffer.

@@ -156,7 +156,8 @@ std::uint32_t Scatter::scatter(Address descs, std::uint32_t i, std::uint32_t cou
         if (n != 0)
             publish(i, static_cast<std::uint32_t>(n));
     }
-    one_run = (scope.known & (scope.known - 1)) == 0 && scope.by_hash == 0 && sources < 2;
+    one_run = (scope.known & (scope.known - 1)) == 0 && scope.by_hash == 0 &&
+              (policy_ == 0 || sources < 2);
     return i;
 }
 
@@ -266,9 +267,7 @@ std::uint64_t Scatter::unchecked_below() const
 // unit: what is posted, its phase taken out.
 [[gnu::noinline]] void Scatter::not_posted(std::uint32_t port, std::uint32_t unit)
 {
-    const std::uint32_t reason =
-        (unit & RVIF_PHASE) != 0 ? RVIF_DROP_NO_BUFFER : RVIF_DROP_RX_BAD_BUFFER;
-    core_.pairs[source_][port].drops[reason].add(1);
+    core_.pairs[source_][port].drops[no_buffer_reason(unit)].add(1);
 }
 
 // Shows a batch of n frames; with it so many descriptors are consumed. Completions go backwards, so

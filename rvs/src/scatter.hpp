@@ -13,17 +13,13 @@
 #ifndef RVS_SCATTER_HPP
 #define RVS_SCATTER_HPP
 
-#include "sending.hpp"
+#include "runs.hpp"
 
 namespace rvs {
 
-class Scatter : protected Sending {
+class Scatter : protected Runs {
   protected:
-    Scatter(Core &core, std::uint32_t self, std::uint32_t queue, std::uint32_t source,
-            std::uint64_t generation, bool avx2)
-        : Sending{core, self, queue, source, generation, avx2}, lanes_{&core.lanes[source][0][0]}
-    {
-    }
+    explicit Scatter(const Runs &so_far) : Runs{so_far}, lanes_{&core_.lanes[source_][0][0]} {}
 
     // Whether what the sender may do can be told from MAC table and bitmaps alone.
     [[nodiscard]] bool may_scatter() const
@@ -34,7 +30,8 @@ class Scatter : protected Sending {
     }
 
     // Frames from i on, as far as they are plain ones to known receivers that take them as they
-    // are: returns the first that is not. No lane is open. one_run: they all came from one source and went to one lane.
+    // are: returns the first that is not. No lane is open. one_run: they all
+    // went to one lane, and runs may go on so.
     [[gnu::noinline]] std::uint32_t scatter(Address descs, std::uint32_t i, std::uint32_t count,
                                             bool &one_run);
 

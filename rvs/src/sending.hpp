@@ -22,13 +22,29 @@ struct Tally {
 inline constexpr std::uint64_t call_bytes = 4 << 20;
 
 class Sending {
-  protected:
+  public:
     Sending(Core &core, std::uint32_t self, std::uint32_t queue, std::uint32_t source,
             std::uint64_t generation, bool avx2)
         : core_{core}, port_{core.ports[self]}, tx_{core.ports[self].tx[queue]}, self_{self},
           queue_{queue}, source_{source}, generation_{generation}, policy_{port_.policy.has(~0u)},
           stamp_{core.stamp.load(std::memory_order_relaxed)}, avx2_{avx2}
     {
+    }
+
+  protected:
+    // At a call's end.
+    void count_all()
+    {
+        if (tally_.frames == 0)
+            return;
+        TxCounters &counters = tx_.counters;
+        counters.frames.add(tally_.frames);
+        counters.bytes.add(tally_.bytes);
+        counters.copies.add(tally_.copies);
+        if (tally_.flooded != 0)
+            counters.flooded.add(tally_.flooded);
+        if (tally_.cuts != 0)
+            counters.cuts.add(tally_.cuts);
     }
 
     // Where the last frame came from: the next ones are likely from there, too.

@@ -302,7 +302,8 @@ TEST_F(Cut, BurstToOneReceiverArrivesOnceAndInOrder)
     // The end of the call, where it publishes, at each instruction.
     for (std::uint32_t i = whole > 900 ? whole - 900 : 0; i < whole && !HasFailure(); i += 11)
         run(i);
-    EXPECT_GT(resumed[0], 10u);
+    EXPECT_GT(resumed[0], 2u);
+    EXPECT_GT(resumed[3], 10u); // a run ends, and is shown, before the first that takes two buffers
     EXPECT_GT(resumed[12], 10u);
     EXPECT_EQ(victim.drops(RVIF_DROP_INTERRUPTED), 0u);
 }
@@ -360,7 +361,8 @@ TEST_F(Cut, BurstToSeveralReceiversNeverArrivesTwiceAndWhatIsLostIsCounted)
     constexpr std::uint32_t points = 20;
     for (std::uint32_t i = 0; i <= points && !HasFailure(); ++i)
         run(whole / points * i);
-    for (std::uint32_t i = whole > 1500 ? whole - 1500 : 0; i < whole && !HasFailure(); i += 17)
+    // Its end, closer. The later calls are shorter than the first one: lanes and addresses are known.
+    for (std::uint32_t i = whole > 3000 ? whole - 3000 : 0; i < whole && !HasFailure(); i += 29)
         run(i);
     EXPECT_GT(lossy, 0u) << "it was never between two receivers";
 }
