@@ -69,6 +69,7 @@ struct alignas(RVIF_LINE) RxQueue {
     std::uint32_t live_count = 0;
     std::uint32_t turn = 0;
     RxLane *order[RVIF_MAX_SOURCES] = {};
+    RxLane *awaited = nullptr; // from which frames came last
     const AddressMap::Run *run = nullptr; // that all of the pool is in; nullptr: it is in several
     RxLane lanes[RVIF_MAX_SOURCES];
 
@@ -122,6 +123,9 @@ struct alignas(RVIF_LINE) TxQueue {
 constexpr std::uint32_t bounce_bytes = 2 * (RVIF_MAX_FRAME + 1);
 constexpr std::uint32_t source_poll_interval = 256; // rx bursts
 constexpr std::uint32_t refill_batch = 32;
+// A queue has a lane for each source that there is, and most of them are silent. So many are looked at in one
+// rx burst, and the one that spoke last; the others have their turn in the next ones.
+constexpr std::uint32_t lanes_per_poll = 8;
 constexpr std::uint32_t lane_slack = 2; // entries of RxLane::mbufs behind the last
 
 class Port {

@@ -24,11 +24,15 @@ int rx_queue_start(rte_eth_dev *dev, std::uint16_t index)
         rte_mbuf *stale[64];
         const std::uint64_t frames = queue.frames;
         const std::uint64_t bytes = queue.bytes;
-        for (std::uint32_t left = queue.depth * RVIF_MAX_SOURCES; left > 0;) {
+        std::uint32_t empty = 0; // bursts, one after the other: each looks at some of the lanes
+        for (std::uint32_t left = queue.depth * RVIF_MAX_SOURCES;
+             left > 0 && empty <= queue.live_count / lanes_per_poll;) {
             const std::uint16_t n = rx_burst(&queue, stale, std::size(stale));
             if (n == 0) {
-                break;
+                ++empty;
+                continue;
             }
+            empty = 0;
             rte_pktmbuf_free_bulk(stale, n);
             queue.stale += n;
             left -= std::min<std::uint32_t>(left, n);

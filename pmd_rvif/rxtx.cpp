@@ -314,6 +314,16 @@ std::uint16_t drain(RxQueue &queue, RxLane &lane, rte_mbuf **pkts, std::uint16_t
     return got;
 }
 
+std::uint16_t poll(RxQueue &queue, RxLane &lane, rte_mbuf **pkts, std::uint16_t count) noexcept
+{
+    if ((static_cast<std::uint32_t>(load_acquire(lane.comp[lane.next])) & RVIF_PHASE) !=
+        lane.next_phase) {
+        return 0;
+    }
+    queue.awaited = &lane;
+    return drain(queue, lane, pkts, count);
+}
+
 } // namespace
 
 void rx_look_for_sources(RxQueue &queue)
@@ -353,17 +363,25 @@ std::uint16_t rx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
         }
     }
     std::uint16_t got = 0;
-    for (std::uint32_t i = 0; i < queue.live_count && got < count; ++i) {
-        // Each burst begins one lane further, so that a busy source cannot starve the others.
+    const std::uint32_t looks = std::min(queue.live_count, lanes_per_poll);
+    for (std::uint32_t i = 0; i < looks && got < count; ++i) {
+        // Each burst begins further on, so that a busy source cannot starve the others.
         if (queue.turn >= queue.live_count) {
             queue.turn = 0;
         }
-        RxLane &lane = *queue.order[queue.turn++];
-        if ((static_cast<std::uint32_t>(load_acquire(lane.comp[lane.next])) & RVIF_PHASE) ==
-            lane.next_phase) {
-            got = static_cast<std::uint16_t>(
-                got + drain(queue, lane, pkts + got, static_cast<std::uint16_t>(count - got)));
+        got = static_cast<std::uint16_t>(
+            got + poll(queue, *queue.order[queue.turn++], pkts + got,
+                       static_cast<std::uint16_t>(count - got)));
+    }
+    if (got == 0 && queue.awaited != nullptr) {
+        RxLane &lane = *queue.awaited;
+        if (looks < queue.live_count) {
+            got = poll(queue, lane, pkts, count);
         }
+        // Waiting: the frame is to come over together with its completion, not after it. What is asked
+        // for may be no buffer at all; it is a hint.
+        rte_prefetch0(reinterpret_cast<const void *>(
+            reinterpret_cast<std::uintptr_t>(lane.mbufs[lane.next]) + queue.data_at));
     }
     return got;
 }
@@ -411,6 +429,7 @@ void rx_reset_lanes(RxQueue &queue)
         word = 0;
     }
     queue.live_count = 0;
+    queue.awaited = nullptr;
     queue.turn = 0;
     queue.polls = 0;
 }
