@@ -37,7 +37,7 @@ class Shape:
 
     ports: int = 1
     idle_ports: int = 0
-    descriptors: int = 512
+    descriptors: int = 1024
 
     @staticmethod
     def of(setup: Setup) -> "Shape":

@@ -20,7 +20,7 @@ class Setup:
     ports: int = 1  # at each end
     largest: int = 1518  # frame
     idle_ports: int = 0  # further ports that take part in nothing (rvif only)
-    descriptors: int = 512  # of a queue (rvif: of each of its lanes)
+    descriptors: int = 1024  # of a queue (rvif: of each of its lanes); the rings of memif and vhost have as many
     macs: int = 2  # in the largest case
 
 
