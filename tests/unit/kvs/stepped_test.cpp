@@ -47,6 +47,13 @@ class Victim {
         wait();
     }
 
+    // In full run, to its end.
+    void finish()
+    {
+        ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
+        wait();
+    }
+
   private:
     void wait()
     {
@@ -155,6 +162,41 @@ TEST_F(KvsStepped, KilledAtAnyInstructionItHasHappenedOrNot)
         EXPECT_GT(before, kills / 10);
         EXPECT_GT(after, 1u);
     }
+}
+
+// A reader sleeps in the middle of a copy until its item's memory has been used again, by items that lie as it
+// lay: what it returns is one value, whole.
+TEST(KvsOvertaken, AReaderWhoseItemIsOverwrittenStartsAgain)
+{
+    constexpr std::uint32_t length = 50'000;
+    World world{layout(2)};
+    Guest owner{world, 0};
+    Guest reader{world, 1};
+    const auto come_round = [&] {
+        const std::uint64_t before = owner.stats().bytes_in;
+        while (owner.stats().bytes_in - before < 2 * Layout::min_memory)
+            ASSERT_EQ(owner.put("key", std::string(length, 'n')), 0);
+    };
+    auto &answer = *reinterpret_cast<std::atomic<std::int64_t> *>(reader.memory().data() + 2048);
+    std::uint32_t began_again = 0;
+    for (std::uint32_t i = 0; i < 12 && !HasFatalFailure(); ++i) {
+        ASSERT_EQ(owner.put("key", std::string(length, 'o')), 0);
+        answer = 0;
+        {
+            Victim stepped{[&] { answer = reader.get_into_room("key"); }};
+            const std::uint64_t retries = reader.stats().retries;
+            for (std::uint32_t steps = 0; steps < 300 + i * 400 && stepped.alive(); ++steps)
+                stepped.step();
+            ASSERT_TRUE(stepped.alive()) << "it was through too soon";
+            come_round();
+            stepped.finish();
+            began_again += reader.stats().retries != retries ? 1 : 0;
+        }
+        ASSERT_EQ(answer, length);
+        const std::string_view got{reinterpret_cast<const char *>(reader.bytes()), length};
+        EXPECT_EQ(got.find_first_not_of(got.front()), std::string_view::npos) << "two values in one";
+    }
+    EXPECT_GT(began_again, 5u);
 }
 
 // ------------------------------------------------------------------ in full run

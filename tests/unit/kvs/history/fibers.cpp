@@ -11,6 +11,9 @@ namespace kvs::test {
 namespace {
 
 constexpr std::size_t stack_size = std::size_t{64} << 10;
+// Now and then somebody sleeps for so long that a log comes round.
+constexpr std::uint32_t sleep_of = 700;
+constexpr std::uint32_t longest_sleep = 30'000;
 
 struct Range {
     std::uintptr_t from;
@@ -25,6 +28,7 @@ struct Fiber {
     std::unique_ptr<std::uint8_t[]> stack;
     void *sp = nullptr;
     std::function<void()> body;
+    std::uint64_t wakes = 0; // at so many accesses of the others
     bool over = false;
 };
 
@@ -83,8 +87,11 @@ void turn()
         back_to_main(true);
         std::abort();
     }
-    if (s.random() % s.switch_of == 0)
-        back_to_main(false);
+    if (s.random() % sleep_of == 0)
+        s.fibers[s.current].wakes = s.accesses + s.random() % longest_sleep;
+    else if (s.random() % s.switch_of != 0)
+        return;
+    back_to_main(false);
 }
 
 void access(const void *at, std::size_t length, bool writes)
@@ -145,10 +152,13 @@ void Fibers::run(std::uint32_t switch_of, std::uint32_t kill_of, std::uint32_t m
     running = &s;
     for (;;) {
         std::vector<std::size_t> ready;
+        std::vector<std::size_t> asleep;
         for (std::size_t i = 0; i < s.fibers.size(); ++i) {
             if (!s.fibers[i].over)
-                ready.push_back(i);
+                (s.fibers[i].wakes <= s.accesses ? ready : asleep).push_back(i);
         }
+        if (ready.empty())
+            ready = std::move(asleep);
         if (ready.empty())
             break;
         s.current = ready[s.random() % ready.size()];
