@@ -74,14 +74,18 @@ def ept(machine: Machine) -> Finding:
 
 
 def vmfunc(machine: Machine) -> Finding:
-    functions = machine.msr(MSR_PROCBASED_CTLS2)
-    if functions is not None and not functions & _VM_FUNCTIONS:
-        there, text = False, f"VM functions (MSR {MSR_PROCBASED_CTLS2:#x} = {functions:#x})"
+    # /proc/cpuinfo would have it as eptp_switching, but 6.1 and 6.12 look at the wrong half of the MSR and never show it.
+    controls = machine.msr(MSR_PROCBASED_CTLS2)
+    if controls is None:
+        return Finding("vmfunc", "problem", "nothing tells whether there is EPTP switching by VMFUNC (in Haswell and later): "
+                       "modprobe msr, as root")
+    functions = machine.msr(MSR_VMFUNC) or 0
+    if controls & _VM_FUNCTIONS and functions & _EPTP_SWITCHING:
+        return Finding("vmfunc", "ok", f"EPTP switching by VMFUNC (MSR {MSR_VMFUNC:#x} = {functions:#x})")
+    if controls & _VM_FUNCTIONS:
+        text = f"EPTP switching by VMFUNC (MSR {MSR_VMFUNC:#x} = {functions:#x})"
     else:
-        there, text = _capability(machine, "eptp_switching", MSR_VMFUNC, _EPTP_SWITCHING, "EPTP switching by VMFUNC",
-                                  "in Haswell and later")
-    if there:
-        return Finding("vmfunc", "ok", text)
+        text = f"VM functions (MSR {MSR_PROCBASED_CTLS2:#x} = {controls:#x})"
     advice = ("; this is a virtual machine, and its host may hide it"
               if "hypervisor" in machine.cpu_flags else "; it is in Haswell (2013) and later, not in all of them")
     return Finding("vmfunc", "problem", f"not offered by the processor: {text}{advice}")
