@@ -18,7 +18,7 @@ from .log import LabError, run
 FLAVOURS = ("cloud-amd64", "amd64")
 # What the root disk needs; their dependencies are looked up.
 _DISK_MODULES = ("ata_piix", "sd_mod")
-_KVM_MODULES = ("kvm-intel",)
+_HOST_MODULES = ("msr", "kvm-intel")  # by the first, `host check` sees what the CPU can
 
 
 def _depends(package: str, version: str) -> list[str]:
@@ -78,7 +78,7 @@ def host_kernel(line: str, flavour: str) -> HostKernel:
     return HostKernel(
         name=f"Debian's {release}",
         image=folder / f"boot/vmlinuz-{release}",
-        modules=tuple(_with_dependencies(folder, release, _KVM_MODULES)),
+        modules=tuple(_with_dependencies(folder, release, _HOST_MODULES)),
         initrd=folder / "initrd.cpio",
     )
 
