@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* admin.c, and what the administrator would do by hand after a revocation. */
 #include "admin.c"
+#include "sweep.h"
 
 int elisa_sweep_vm_add(struct kvm *kvm, struct elisa_vm_add *add)
 {

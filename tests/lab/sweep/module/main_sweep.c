@@ -2,8 +2,8 @@
 /* elisa.ko's own main.c, whose hooks are registered by way of the sweep. */
 #include "elisa.h"
 
-int elisa_sweep_register(const struct elisa_ops *ops);
-void elisa_sweep_unregister(void);
+#include "sweep.h"
+
 #define elisa_kvm_register elisa_sweep_register
 #define elisa_kvm_unregister elisa_sweep_unregister
 #include "main.c"

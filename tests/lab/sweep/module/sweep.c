@@ -24,6 +24,7 @@
 #include "../x86.h"
 #include "../vmx/vmx.h"
 #include "elisa.h"
+#include "sweep.h"
 #include "sweep_abi.h"
 
 #define MAX_PATH 512
@@ -46,6 +47,7 @@ static struct {
 	bool step;             /* this exit is the trap's */
 	bool forced;           /* in the default context, shown to KVM as if off it */
 	bool ipi;              /* to be sent right before VM entry */
+	bool deliver;          /* GUEST_VECTOR, at the next VM entry */
 	enum sweep_event event;
 	struct place path[MAX_PATH];
 	unsigned int places;
@@ -58,10 +60,6 @@ static struct {
 
 static const struct elisa_ops *real;
 static struct elisa_ops wrapped;
-
-int elisa_sweep_register(const struct elisa_ops *ops);
-void elisa_sweep_unregister(void);
-int elisa_sweep_vm_add(struct kvm *kvm, struct elisa_vm_add *add);
 
 /* As vmx.h would, whose inline functions need symbols that kvm-intel does not export. */
 static unsigned long vmread(unsigned long field)
@@ -81,7 +79,7 @@ static void vmwrite(unsigned long field, unsigned long value)
  * the guest's kernel is to see it. */
 static void trap_before_entry(struct kvm_vcpu *vcpu)
 {
-	if (vcpu == sweep.vcpu && (sweep.phase == RECORDING || sweep.phase == STEPPING) &&
+	if ((sweep.phase == RECORDING || sweep.phase == STEPPING) &&
 	    (s64)vmread(GUEST_RIP) >= 0 && vmread(GUEST_CR3) == sweep.cr3)
 		vmwrite(GUEST_RFLAGS, vmread(GUEST_RFLAGS) | X86_EFLAGS_TF);
 }
@@ -227,11 +225,13 @@ static void happen(struct kvm_vcpu *vcpu)
 {
 	switch (sweep.event) {
 	case SWEEP_GUEST_INTERRUPT:
+	case SWEEP_DELIVERY:
 		kvm_lapic_set_irr(GUEST_VECTOR, vcpu->arch.apic);
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		break;
 	case SWEEP_GUEST_NMI:
-		kvm_inject_nmi(vcpu);
+		atomic_inc(&vcpu->arch.nmi_queued);
+		kvm_make_request(KVM_REQ_NMI, vcpu);
 		break;
 	case SWEEP_ROOT_RELOAD:
 		kvm_mmu_reset_context(vcpu);
@@ -308,11 +308,30 @@ static void after_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	}
 }
 
+/*
+ * An APIC-virtualizing CPU takes an interrupt from the local APIC and delivers it without an exit; the IDT is not mapped
+ * off the default context, and that is what exits. The emulated CPU delivers what is set up at VM entry alike.
+ */
+static void begin_delivery(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	/* In service, by the highest of all vectors: nothing else can be, in user space. */
+	kvm_lapic_set_vector(GUEST_VECTOR, apic->regs + APIC_ISR);
+	apic->isr_count++;
+	apic->highest_isr_cache = GUEST_VECTOR;
+	sweep.deliver = true;
+}
+
 static void hit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	sweep.phase = HAPPENED;
 	if (sweep.event == SWEEP_HOST_INTERRUPT) {
 		sweep.ipi = true;
+		return;
+	}
+	if (sweep.event == SWEEP_DELIVERY && !sweep.forced) {
+		begin_delivery(vcpu);
 		return;
 	}
 	/* What QEMU's other threads send is there when the kick arrives. */
@@ -344,13 +363,34 @@ static bool on_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	return true;
 }
 
+/* I9: what is entered is the default context or one that still is. */
+static void check_context(struct elisa_vcpu *ev)
+{
+	struct elisa_armed_vcpu *av = to_armed(ev);
+	u64 eptp = elisa_kvm_eptp();
+	bool known = eptp == ev->default_eptp;
+	unsigned int slot;
+
+	for (slot = 0; slot < ELISA_SLOTS; slot++)
+		known |= eptp == av->context[slot].gate_eptp || eptp == av->context[slot].sub_eptp;
+	if (!known)
+		violated(IN_SUB);
+}
+
 static void before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	real->before_entry(vcpu, ev);
+	if (vcpu != sweep.vcpu)
+		return;
+	check_context(ev);
 	trap_before_entry(vcpu);
-	if (vcpu == sweep.vcpu && sweep.ipi) {
+	if (sweep.ipi) {
 		sweep.ipi = false;
 		irq_work_queue(&sweep.irq);
+	}
+	if (sweep.deliver) {
+		sweep.deliver = false;
+		vmwrite(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_EXT_INTR | GUEST_VECTOR);
 	}
 }
 
@@ -393,6 +433,7 @@ static bool is_late(struct kvm_vcpu *vcpu)
 {
 	switch (sweep.event) {
 	case SWEEP_GUEST_INTERRUPT:
+	case SWEEP_DELIVERY:
 		return test_bit(VEC_POS(GUEST_VECTOR), vcpu->arch.apic->regs + APIC_IRR + REG_POS(GUEST_VECTOR));
 	case SWEEP_GUEST_NMI:
 		return vcpu->arch.nmi_pending || atomic_read(&vcpu->arch.nmi_queued);
@@ -410,7 +451,7 @@ static int arm(struct kvm_vcpu *vcpu, u64 event, u64 place, u64 stride)
 	sweep.vcpu = vcpu;
 	sweep.cr3 = vmread(GUEST_CR3);
 	sweep.event = event;
-	sweep.forced = sweep.step = sweep.ipi = false;
+	sweep.forced = sweep.step = sweep.ipi = sweep.deliver = false;
 	if (place == SWEEP_RECORD) {
 		sweep.phase = RECORDING;
 	} else {

@@ -11,8 +11,8 @@ enum sweep_call {
 	 * from place to place (SWEEP_NEXT). Single-steps the next crossing of this vCPU until that place, and
 	 * lets the event happen there. out: rbx the place, ~0: there is none left; rsi places in the path */
 	SWEEP_CALL_ARM  = 0x5700,
-	/* the crossing is over; out: rbx SWEEP_HAPPENED, SWEEP_LATE, rsi places in the path, rdi violations of I1 and I6
-	 * so far, r8 the first: event << 56 | context << 48 | offset of the event's place in the slot, r9
+	/* the crossing is over; out: rbx SWEEP_HAPPENED, SWEEP_LATE, rsi places in the path, rdi violations of I1, I6
+	 * and I9 so far, r8 the first: event << 56 | context << 48 | offset of the event's place in the slot, r9
 	 * instructions single-stepped so far */
 	SWEEP_CALL_DONE = 0x5701,
 	/* rbx place; out: rbx context (0 default, 1 gate, 2 sub), rsi RIP */
@@ -30,6 +30,7 @@ enum sweep_event {
 	SWEEP_HOST_INTERRUPT, /* an IPI that is pending at VM entry */
 	SWEEP_HOST_NMI,       /* an exit that says NMI; the host's handler runs */
 	SWEEP_GUEST_INTERRUPT,
+	SWEEP_DELIVERY,       /* the CPU delivers one by itself, as with APIC virtualization */
 	SWEEP_GUEST_NMI,
 	SWEEP_ROOT_RELOAD,    /* KVM drops the default context's EPT root */
 	SWEEP_MEMSLOT,        /* a memory slot comes and goes */
