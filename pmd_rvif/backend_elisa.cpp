@@ -9,7 +9,6 @@
 #include <array>
 #include <atomic>
 #include <optional>
-#include <rte_eal.h>
 #include <vector>
 
 namespace rvif {
@@ -89,11 +88,6 @@ class ElisaBackend final : public Backend {
 
 std::unique_ptr<Backend> attach_elisa(const Config &config, std::string &why)
 {
-    if (rte_eal_has_hugepages() == 0) {
-        why = "backend=elisa needs hugepages, which the guest's kernel does not move: leave out "
-              "--no-huge";
-        return nullptr;
-    }
     elisa::AttachOptions options;
     options.instance = config.instance;
     elisa::Result<elisa::Attachment> attachment =
