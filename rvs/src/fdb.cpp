@@ -138,6 +138,27 @@ void Fdb::forget_port(std::uint32_t port)
     }
 }
 
+void Fdb::forget_learned(std::uint32_t port)
+{
+    for (std::uint64_t i = 0; i < count_; ++i) {
+        for (auto &way : buckets_[i].way) {
+            const std::uint64_t word = way.load(relaxed);
+            if (word != 0 && Fdb::port_of(word) == port && !is_static(word))
+                replace(way, word, 0); // lost: it was seen just now
+        }
+    }
+}
+
+void Fdb::remove(std::uint64_t key)
+{
+    const Place at = place(key);
+    for (auto &way : at.bucket.way) {
+        const std::uint64_t word = way.load(relaxed);
+        if (word != 0 && tag_of(word) == at.tag)
+            replace(way, word, 0);
+    }
+}
+
 void Fdb::age(std::uint32_t now, std::uint32_t limit, std::uint32_t (&learned)[RVIF_MAX_PORTS])
 {
     for (std::uint32_t &n : learned)

@@ -103,6 +103,8 @@ class Fdb {
     Error set_static(std::uint64_t key, std::uint32_t port);
 
     void forget_port(std::uint32_t port);
+    void forget_learned(std::uint32_t port); // all but static ones
+    void remove(std::uint64_t key);          // static or not
     // Also counts each port's dynamic entries.
     void age(std::uint32_t now, std::uint32_t limit, std::uint32_t (&learned)[RVIF_MAX_PORTS]);
 

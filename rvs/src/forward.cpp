@@ -255,7 +255,7 @@ class Transmission : private Scatter {
     {
         if (port.policy.has(policy::mirror) == 0)
             return 0;
-        return bit(port.policy.mirror_to.load(std::memory_order_relaxed) % RVIF_MAX_PORTS);
+        return port.policy.mirrors.load(std::memory_order_relaxed);
     }
 
     // ------------------------------------------------------------------------- one receiver

@@ -132,9 +132,8 @@ bool sound(const Core &core, std::uint32_t index, const PortOptions &options)
            (options.mirror_to == no_port || (mirror < RVIF_MAX_PORTS && mirror != index));
 }
 
-void set_policy(Core &core, std::uint32_t index, const PortOptions &options)
+std::uint32_t flags_for(const PortOptions &options)
 {
-    Policy &to = core.ports[index].policy;
     std::uint32_t flags = 0;
     const auto flag = [&](std::uint32_t bits, bool on) { flags |= on ? bits : 0; };
     flag(policy::vlan, options.native_vlan != 0 || options.trunk_count != 0);
@@ -142,37 +141,73 @@ void set_policy(Core &core, std::uint32_t index, const PortOptions &options)
     flag(policy::own_macs, options.own_macs_only);
     flag(policy::rate, options.rate_bytes != 0);
     flag(policy::storm, options.storm_frames != 0);
-    flag(policy::mute, options.capture);
-    flag(policy::mirror, options.mirror_to != no_port);
+    return flags;
+}
 
-    const auto member = [&](std::atomic<std::uint64_t> &ports, bool in) {
-        if (in)
-            ports.fetch_or(bit(index));
-        else
-            ports.fetch_and(~bit(index));
-    };
-    // What whoever had this port before was in.
+void set_member(std::atomic<std::uint64_t> &ports, std::uint32_t index, bool in)
+{
+    if (in)
+        ports.fetch_or(bit(index));
+    else
+        ports.fetch_and(~bit(index));
+}
+
+// True: they are others than before. What is new comes before what goes, so that a frame of a VLAN
+// that stays finds it at any time.
+bool set_vlans(Core &core, std::uint32_t index, const PortOptions &options)
+{
+    Policy &to = core.ports[index].policy;
+    std::uint64_t tagged[vlan_ids / 64] = {};
+    for (std::size_t i = 0; i < options.trunk_count; ++i)
+        tagged[options.trunk[i] / 64] |= bit(options.trunk[i] % 64);
+    const bool knows = options.native_vlan != 0 || options.trunk_count != 0;
+    const std::uint32_t old_native = to.native.load();
+
+    // 0 is the VLAN of ports that know none; a closed port may not be in any yet.
+    std::uint64_t member[vlan_ids / 64];
+    for (std::uint32_t i = 0; i < vlan_ids / 64; ++i)
+        member[i] = tagged[i];
+    member[options.native_vlan / 64] |=
+        options.native_vlan != 0 || !knows ? bit(options.native_vlan % 64) : 0;
+
+    bool changed = old_native != options.native_vlan;
+    for (std::uint32_t vlan = 0; vlan < vlan_ids; ++vlan) {
+        if ((member[vlan / 64] >> (vlan % 64) & 1) != 0 &&
+            (core.vlan_ports[vlan].load() & bit(index)) == 0) {
+            set_member(core.vlan_ports[vlan], index, true);
+            changed = true;
+        }
+    }
     for (std::uint32_t i = 0; i < vlan_ids / 64; ++i) {
-        for (std::uint64_t left = to.vlans[i].load(); left != 0; left &= left - 1)
-            member(core.vlan_ports[i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(left))],
-                   false);
-        to.vlans[i].store(0);
+        if (to.vlans[i].load() != tagged[i]) {
+            to.vlans[i].store(tagged[i]);
+            changed = true;
+        }
     }
-    member(core.vlan_ports[to.native.load()], false);
-    member(core.vlan_ports[0], (flags & policy::vlan) == 0);
     to.native.store(options.native_vlan);
-    if (options.native_vlan != 0)
-        member(core.vlan_ports[options.native_vlan], true);
-    for (std::size_t i = 0; i < options.trunk_count; ++i) {
-        to.vlans[options.trunk[i] / 64].fetch_or(bit(options.trunk[i] % 64));
-        member(core.vlan_ports[options.trunk[i]], true);
+    if (knows)
+        to.flags.fetch_or(policy::vlan);
+    else
+        to.flags.fetch_and(~policy::vlan);
+    for (std::uint32_t vlan = 0; vlan < vlan_ids; ++vlan) {
+        if ((member[vlan / 64] >> (vlan % 64) & 1) == 0 &&
+            (core.vlan_ports[vlan].load() & bit(index)) != 0)
+            set_member(core.vlan_ports[vlan], index, false);
     }
+    return changed;
+}
+
+// All but what a driver has said, and what the manager says by other calls (link, taps).
+// True: the VLANs are others than before.
+bool set_policy(Core &core, std::uint32_t index, const PortOptions &options)
+{
+    Policy &to = core.ports[index].policy;
+    const bool revlan = set_vlans(core, index, options);
     std::size_t n = 0;
     for (const std::uint64_t mac : options.macs)
         to.macs[n++].store(mac);
-    to.macs[n].store(options.mac);
+    to.macs[n].store(core.ports[index].mac_given());
     to.mac_limit.store(options.mac_limit);
-    to.mirror_to.store(number(options.mirror_to));
     if (options.rate_bytes != 0) {
         // At least one frame of any size.
         const std::uint64_t burst =
@@ -181,13 +216,27 @@ void set_policy(Core &core, std::uint32_t index, const PortOptions &options)
     }
     if (options.storm_frames != 0)
         set_bucket(to.storm, core.clock_hz, options.storm_frames, options.storm_frames);
-    to.flags.store(flags);
+    set_member(core.isolated_ports, index, options.isolated);
+    const std::uint32_t flags = flags_for(options);
+    constexpr std::uint32_t ours =
+        policy::isolated | policy::own_macs | policy::rate | policy::storm;
+    to.flags.fetch_or(flags & ours);
+    to.flags.fetch_and(~ours | flags);
+    return revlan;
+}
 
-    member(core.isolated_ports, options.isolated);
-    member(core.capture_ports, options.capture);
-    member(core.promisc_ports, true);
-    member(core.multicast_ports, true);
-    member(core.down_ports, false);
+void set_mirrors(Policy &policy, std::uint64_t mirrors)
+{
+    policy.mirrors.store(mirrors);
+    if (mirrors != 0)
+        policy.flags.fetch_or(policy::mirror);
+    else
+        policy.flags.fetch_and(~policy::mirror);
+}
+
+std::uint64_t mirror_bit(const PortOptions &options)
+{
+    return options.mirror_to == no_port ? 0 : bit(number(options.mirror_to));
 }
 
 } // namespace
@@ -206,10 +255,19 @@ Error Switch::port_open(PortId id, const PortOptions &options)
         if (error != Error::none)
             return error;
     }
-    set_policy(core, index, options);
-
     // Closed: no call of the port runs, so all of it is ours. But for received_before others
     // may still count towards us.
+    port.mac.store(options.mac);
+    port.pinned_mac.store(options.mac != 0);
+    port.policy.flags.store(options.capture ? policy::mute : 0);
+    set_policy(core, index, options);
+    port.mirror_to.store(mirror_bit(options));
+    set_mirrors(port.policy, mirror_bit(options));
+    set_member(core.capture_ports, index, options.capture);
+    set_member(core.promisc_ports, index, true);
+    set_member(core.multicast_ports, index, true);
+    set_member(core.down_ports, index, false);
+
     std::uint64_t label[label_size / 8] = {};
     auto *text = reinterpret_cast<char *>(label);
     for (std::size_t i = 0; options.label != nullptr && i + 1 < label_size && options.label[i] != 0;
@@ -217,8 +275,6 @@ Error Switch::port_open(PortId id, const PortOptions &options)
         text[i] = options.label[i];
     for (std::size_t i = 0; i < label_size / 8; ++i)
         port.label[i].store(label[i]);
-    port.mac.store(options.mac);
-    port.pinned_mac.store(options.mac != 0);
     port.max_tx_queues.store(options.max_tx_queues);
     port.control_calls.store(0);
     port.cookie.store(options.cookie);
@@ -305,6 +361,101 @@ Error Switch::port_link(PortId id, bool up)
     } else {
         to.flags.fetch_or(policy::link_down);
         core.down_ports.fetch_or(bit(number(id)));
+    }
+    return Error::none;
+}
+
+Error Switch::port_policy(PortId id, const PortOptions &options)
+{
+    Core &core = core_of(this);
+    const std::uint32_t index = number(id);
+    PortOptions sound_options = options;
+    sound_options.mac = 0; // not looked at
+    sound_options.max_tx_queues = 1;
+    if (index >= RVIF_MAX_PORTS || !sound(core, index, sound_options))
+        return Error::arg;
+    Port &port = core.ports[index];
+    if (!port.open.load())
+        return Error::state;
+    // Its own address is in the table under the VLAN of frames without a tag.
+    const std::uint64_t mac = port.mac_given();
+    const std::uint32_t old_native = port.policy.native.load();
+    if (mac != 0 && old_native != options.native_vlan) {
+        const Error error = core.fdb().set_static(fdb_key(mac, options.native_vlan), index);
+        if (error != Error::none)
+            return error;
+    }
+    if (set_policy(core, index, options)) {
+        core.fdb().forget_learned(index);
+        port.learned.store(0);
+        if (mac != 0 && old_native != options.native_vlan)
+            core.fdb().remove(fdb_key(mac, old_native));
+    }
+    const std::uint64_t taps = port.policy.mirrors.load() & ~port.mirror_to.load();
+    port.mirror_to.store(mirror_bit(options));
+    set_mirrors(port.policy, taps | mirror_bit(options));
+    return Error::none;
+}
+
+Error Switch::port_tap(PortId id, PortId to, bool on)
+{
+    Core &core = core_of(this);
+    if (number(id) >= RVIF_MAX_PORTS || number(to) >= RVIF_MAX_PORTS || id == to)
+        return Error::arg;
+    Port &port = core.ports[number(id)];
+    if (!port.open.load())
+        return Error::state;
+    const std::uint64_t taps = port.policy.mirrors.load() & ~bit(number(to));
+    set_mirrors(port.policy, taps | (on ? bit(number(to)) : port.mirror_to.load() & bit(number(to))));
+    return Error::none;
+}
+
+// ------------------------------------------------------------------- MAC table
+
+namespace {
+
+bool station_of_vlan(std::uint64_t mac, std::uint32_t vlan)
+{
+    return mac != 0 && mac <= mac_mask && (mac & mac_group_bit) == 0 && (vlan == 0 || vlan_id(vlan));
+}
+
+} // namespace
+
+Error Switch::mac_add(PortId id, std::uint64_t mac, std::uint32_t vlan)
+{
+    Core &core = core_of(this);
+    if (number(id) >= RVIF_MAX_PORTS || !station_of_vlan(mac, vlan))
+        return Error::arg;
+    if (!core.ports[number(id)].open.load())
+        return Error::state;
+    return core.fdb().set_static(fdb_key(mac, vlan), number(id));
+}
+
+Error Switch::mac_remove(std::uint64_t mac, std::uint32_t vlan)
+{
+    Core &core = core_of(this);
+    if (!station_of_vlan(mac, vlan))
+        return Error::arg;
+    const std::uint32_t at = core.fdb().lookup(fdb_key(mac, vlan));
+    if (at == Fdb::nowhere)
+        return Error::state;
+    const Port &port = core.ports[at];
+    if (port.mac_given() == mac && port.policy.native.load() == vlan)
+        return Error::state;
+    core.fdb().remove(fdb_key(mac, vlan));
+    return Error::none;
+}
+
+Error Switch::mac_flush(PortId id)
+{
+    Core &core = core_of(this);
+    if (id != no_port && number(id) >= RVIF_MAX_PORTS)
+        return Error::arg;
+    for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port) {
+        if (id == no_port || number(id) == port) {
+            core.fdb().forget_learned(port);
+            core.ports[port].learned.store(0);
+        }
     }
     return Error::none;
 }
@@ -465,6 +616,19 @@ bool Switch::port_stats(PortId id, PortStats &stats) const
 std::uint64_t Switch::ports() const
 {
     return core_of(this).open_ports.load();
+}
+
+PortId Switch::source_port(std::uint32_t source) const
+{
+    if (source >= RVIF_MAX_SOURCES)
+        return no_port;
+    const Owner owner{core_of(this).owners[source].load()};
+    return owner.taken() ? PortId{owner.port()} : no_port;
+}
+
+std::size_t Switch::size() const
+{
+    return core_of(this).size;
 }
 
 std::size_t Switch::fdb_read(std::size_t &cursor, FdbEntry *out, std::size_t max) const

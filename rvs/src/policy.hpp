@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the manager lets a port do. Written while the port is closed, read by everybody's calls.
+// What the manager lets a port do. Written by the manager alone, read by everybody's calls.
 #ifndef RVS_POLICY_HPP
 #define RVS_POLICY_HPP
 
@@ -17,7 +17,7 @@ inline constexpr std::uint32_t isolated = 1u << 1;   // not among isolated ports
 inline constexpr std::uint32_t own_macs = 1u << 2;   // sends from its own addresses only
 inline constexpr std::uint32_t rate = 1u << 3;       // Policy::rate
 inline constexpr std::uint32_t storm = 1u << 4;      // Policy::storm
-inline constexpr std::uint32_t mirror = 1u << 5;     // Policy::mirror_to
+inline constexpr std::uint32_t mirror = 1u << 5;     // Policy::mirrors
 inline constexpr std::uint32_t link_down = 1u << 6;
 inline constexpr std::uint32_t mute = 1u << 7;       // may not send
 
@@ -58,7 +58,7 @@ struct Policy {
     std::atomic<std::uint32_t> flags;
     std::atomic<std::uint32_t> native;     // VLAN of untagged frames, 0: none
     std::atomic<std::uint32_t> mac_limit;  // 0: none
-    std::atomic<std::uint32_t> mirror_to;  // port
+    std::atomic<std::uint64_t> mirrors;    // bitmap of ports
     std::atomic<std::uint64_t> macs[max_port_macs + 1]; // 0: none
     std::atomic<std::uint64_t> vlans[vlan_ids / 64]; // bitmap: tagged ones
     alignas(64) Bucket rate; // of bytes

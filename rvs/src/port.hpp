@@ -89,6 +89,7 @@ struct alignas(128) Port {
     Policy policy;
     std::atomic<std::uint64_t> mac;
     std::atomic<std::uint64_t> cookie;
+    std::atomic<std::uint64_t> mirror_to; // bit of PortOptions::mirror_to in policy.mirrors
     std::atomic<std::uint64_t> label[label_size / 8];
     std::atomic<std::uint64_t> control_calls; // all operations but RVIF_OP_TX
     RegionTable regions;
@@ -104,6 +105,9 @@ struct alignas(128) Port {
     // STOP waits for calls that may still fill this port's buffers.
     bool draining;
     Switch::Grace drain;
+
+    // The manager's, or 0: then a driver may announce one.
+    [[nodiscard]] std::uint64_t mac_given() const { return pinned_mac.load() ? mac.load() : 0; }
 
     static constexpr std::uint64_t no_queue = 0xff;
     static constexpr std::uint64_t no_queues = ~std::uint64_t{0};

@@ -159,6 +159,26 @@ class Switch {
     // arg, state (closed).
     Error port_link(PortId port, bool up);
 
+    // Gives an open port another policy while it and others send: VLANs, isolation, addresses,
+    // limits, mirror_to. What stays as it was is not touched, no frame is lost for it; a call that
+    // is under way may still follow the old. What had been learned at the port is forgotten if
+    // its VLANs change. label, mac, max_tx_queues, cookie and capture are port_open()'s and are
+    // not looked at. Error: arg, state (closed).
+    [[nodiscard]] Error port_policy(PortId port, const PortOptions &options);
+
+    // Copies of all that port sends and is sent go to `to`, beside mirror_to, or do so no more.
+    // Error: arg, state (closed).
+    [[nodiscard]] Error port_tap(PortId port, PortId to, bool on);
+
+    // A MAC that belongs to an open port until it is closed or mac_remove() is called; vlan 0: of
+    // ports that know none. Error: arg, state (closed; another port's own), full.
+    [[nodiscard]] Error mac_add(PortId port, std::uint64_t mac, std::uint32_t vlan);
+    // Forgets one address, static or learned. Error: arg; state (it is not in the table, or is the
+    // port's own `mac`).
+    Error mac_remove(std::uint64_t mac, std::uint32_t vlan);
+    // Forgets what was learned at a port, or at all (no_port). Error: arg.
+    Error mac_flush(PortId port);
+
     // Registers guest memory: len bytes at base, both multiples of 4096, len < 2^40. May run
     // while the port and others call. Error: arg, state (closed port, index in use).
     [[nodiscard]] Error region_add(PortId port, std::uint32_t index, std::uint64_t base,
@@ -191,6 +211,12 @@ class Switch {
 
     // Bitmap of open ports.
     [[nodiscard]] std::uint64_t ports() const;
+
+    // The port whose transmit queue this source is now, or no_port.
+    [[nodiscard]] PortId source_port(std::uint32_t source) const;
+
+    // Bytes of it in its memory.
+    [[nodiscard]] std::size_t size() const;
 
     // Writes up to max (at least 1) entries from cursor on, moves it and returns how many;
     // 0 at the end. Start with cursor = 0.
