@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <charconv>
 #include <fstream>
+#include <numeric>
+#include <span>
 #include <sstream>
 #include <toml++/toml.h>
 
@@ -16,6 +18,38 @@ namespace {
 
 using elisa::Error;
 using elisa::Result;
+
+// How many letters must be changed, added or taken away to make one of the other.
+std::size_t distance(std::string_view a, std::string_view b)
+{
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t before = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t replaced = before + (a[i - 1] != b[j - 1] ? 1 : 0);
+            before = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+        }
+    }
+    return row.back();
+}
+
+// What somebody may have meant who wrote `key`, as the end of a sentence.
+std::string suggestion(std::string_view key, std::span<const std::string_view> known)
+{
+    const auto nearest = std::ranges::min_element(
+        known, {}, [&](std::string_view one) { return distance(key, one); });
+    if (nearest != known.end() && distance(key, *nearest) <= 1 + key.size() / 4) {
+        return ": did you mean '" + std::string{*nearest} + "'?";
+    }
+    std::string all = " (there are: ";
+    for (const std::string_view one : known) {
+        all += (all.back() == ' ' ? "" : ", ") + std::string{one};
+    }
+    return all + ")";
+}
 
 // Reads one table and remembers the first thing that is wrong with it.
 class Reader {
@@ -29,7 +63,9 @@ class Reader {
     {
         for (const auto &[key, node] : table_) {
             if (std::ranges::find(keys, key.str()) == keys.end()) {
-                complain(node.source(), where_ + ": unknown key '" + std::string{key.str()} + "'");
+                complain(key.source().begin.line != 0 ? key.source() : node.source(),
+                         where_ + ": unknown key '" + std::string{key.str()} + "'" +
+                             suggestion(key.str(), std::span{keys.begin(), keys.size()}));
             }
         }
     }
@@ -46,6 +82,17 @@ class Reader {
             return std::nullopt;
         }
         return value->get();
+    }
+
+    [[nodiscard]] std::optional<std::string> one_of(std::string_view key,
+                                                    std::initializer_list<std::string_view> values)
+    {
+        auto given = text(key);
+        if (given && std::ranges::find(values, *given) == values.end()) {
+            complain_at(key, "does not know '" + *given + "'" +
+                                 suggestion(*given, std::span{values.begin(), values.size()}));
+        }
+        return given;
     }
 
     void number(std::string_view key, std::uint32_t &value, std::int64_t least, std::int64_t most)
@@ -131,7 +178,7 @@ class Reader {
 std::optional<Error> read_switch(const toml::table &table, std::string_view origin, Config &config)
 {
     Reader reader{table, origin, "[switch]"};
-    reader.allow_only({"export", "fdb_entries", "fdb_age", "statistics", "tsc_hz"});
+    reader.allow_only({"export", "fdb_entries", "fdb_age", "statistics", "tsc_hz", "capture_memory"});
     if (auto name = reader.text("export")) {
         if (const auto packed = elisa::doorbell::pack_name(*name); !packed) {
             reader.complain_at("export", "is not a name (1 to 31 letters, digits, '-', '_', '.')");
@@ -149,6 +196,53 @@ std::optional<Error> read_switch(const toml::table &table, std::string_view orig
         }
     }
     reader.number("statistics", config.statistics_seconds, 0, 86400);
+    if (reader.has("capture_memory")) {
+        reader.number("capture_memory", config.capture_mib.emplace(0), 0, 256);
+    }
+    return reader.error();
+}
+
+std::optional<Error> read_log(const toml::table &table, std::string_view origin, Config &config)
+{
+    Reader reader{table, origin, "[log]"};
+    reader.allow_only({"level", "format"});
+    config.log_level = reader.one_of("level", {"debug", "info", "warning", "error"});
+    config.log_format = reader.one_of("format", {"text", "json"});
+    return reader.error();
+}
+
+// Counters are no secret of the machine's administrator alone, but nobody's outside.
+bool is_local(std::string_view address)
+{
+    constexpr std::string_view unix_socket = "unix:/";
+    if (address.starts_with(unix_socket)) {
+        return address.size() > unix_socket.size();
+    }
+    const std::size_t colon = address.rfind(':');
+    if (colon == std::string_view::npos) {
+        return false;
+    }
+    const std::string_view host = address.substr(0, colon);
+    const std::string_view digits = address.substr(colon + 1);
+    unsigned port = 0;
+    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    return (host == "127.0.0.1" || host == "[::1]") && parsed.ec == std::errc{} &&
+           parsed.ptr == digits.data() + digits.size() && port != 0 && port <= 65535;
+}
+
+std::optional<Error> read_metrics(const toml::table &table, std::string_view origin, Config &config)
+{
+    Reader reader{table, origin, "[metrics]"};
+    reader.allow_only({"listen"});
+    if (auto listen = reader.text("listen")) {
+        if (!is_local(*listen)) {
+            reader.complain_at("listen", "must be \"127.0.0.1:PORT\", \"[::1]:PORT\" or "
+                                         "\"unix:/PATH\": it is for this machine only");
+        }
+        config.metrics = std::move(*listen);
+    } else {
+        reader.complain_at("listen", "must be given");
+    }
     return reader.error();
 }
 
@@ -192,6 +286,7 @@ void read_policy(Reader &reader, GuestConfig &guest)
     if (auto mirror = reader.text("mirror")) {
         guest.mirror = std::move(*mirror);
     }
+    reader.flag("down", guest.down);
     reader.flag("capture", guest.capture);
     if (guest.capture && guest.ports != 1) {
         reader.complain_at("capture", "is of one port, but there are " +
@@ -206,7 +301,7 @@ std::optional<Error> read_guest(const toml::table &table, std::string_view origi
 {
     Reader reader{table, origin, "[[guest]]"};
     reader.allow_only({"label", "mac", "ports", "tx_queues", "vlan", "trunk", "native", "isolated",
-                       "macs", "mac_limit", "rate", "burst", "storm", "mirror", "capture"});
+                       "macs", "mac_limit", "rate", "burst", "storm", "mirror", "capture", "down"});
     GuestConfig guest;
     if (auto label = reader.text("label")) {
         guest.label = std::move(*label);
@@ -296,6 +391,18 @@ std::optional<rvs::PortId> Config::free_port(const GuestConfig &guest,
     return std::nullopt;
 }
 
+std::optional<rvs::PortId> Config::capture_port(std::uint64_t open) const noexcept
+{
+    const auto captures =
+        static_cast<std::uint32_t>(std::ranges::count(guests, true, &GuestConfig::capture));
+    for (std::uint32_t port = RVIF_MAX_PORTS - captures; port-- != 0;) {
+        if ((open >> port & 1) == 0) {
+            return rvs::PortId{port};
+        }
+    }
+    return std::nullopt;
+}
+
 rvs::PortOptions Config::options(const GuestConfig &guest) const
 {
     constexpr std::uint64_t bytes_per_mbit = 125'000;
@@ -372,14 +479,21 @@ Result<Config> parse_config(std::string_view text, std::string_view origin)
 
     Config config;
     Reader reader{root, origin, "top level"};
-    reader.allow_only({"switch", "guest"});
-    if (const toml::node *const node = root.get("switch"); node != nullptr) {
+    reader.allow_only({"switch", "log", "metrics", "guest"});
+    using Read = std::optional<Error> (*)(const toml::table &, std::string_view, Config &);
+    for (const auto &[key, read] : {std::pair<const char *, Read>{"switch", read_switch},
+                                    {"log", read_log},
+                                    {"metrics", read_metrics}}) {
+        const toml::node *const node = root.get(key);
+        if (node == nullptr) {
+            continue;
+        }
         if (const auto *const table = node->as_table(); table != nullptr) {
-            if (auto error = read_switch(*table, origin, config)) {
+            if (auto error = read(*table, origin, config)) {
                 return std::move(*error);
             }
         } else {
-            reader.complain_at("switch", "must be a table: [switch]");
+            reader.complain_at(key, "must be a table: [" + std::string{key} + "]");
         }
     }
     if (const toml::node *const node = root.get("guest"); node != nullptr) {
@@ -405,6 +519,72 @@ Result<Config> parse_config(std::string_view text, std::string_view origin)
                      std::string{origin} + ":1: nobody is admitted: add a [[guest]] with a label"};
     }
     return config;
+}
+
+Result<GuestConfig> change_guest(const Config &config, const GuestConfig &base,
+                                 std::string_view assignments, const std::vector<std::string> &defaults)
+{
+    constexpr std::string_view origin = "settings";
+    const std::initializer_list<std::string_view> keys{"vlan",      "trunk", "native", "isolated", "macs",
+                                                       "mac_limit", "rate",  "burst",  "storm",    "mirror"};
+    toml::table table;
+    try {
+        table = toml::parse(assignments, origin);
+    } catch (const toml::parse_error &error) {
+        return Error{elisa::make_error_code(elisa::Errc::invalid),
+                     "settings: " + std::string{error.description()}};
+    }
+    for (const std::string &key : defaults) {
+        if (std::ranges::find(keys, key) == keys.end()) {
+            return Error{elisa::make_error_code(elisa::Errc::invalid),
+                         "settings: '" + key + "' cannot be changed" +
+                             suggestion(key, std::span{keys.begin(), keys.size()})};
+        }
+    }
+    Reader reader{table, origin, "port"};
+    reader.allow_only(keys);
+    const auto reset = [&](std::string_view key) {
+        return reader.has(key) || std::ranges::find(defaults, key) != defaults.end();
+    };
+    GuestConfig guest = base;
+    const GuestConfig none;
+    if (reset("vlan") || reset("trunk")) {
+        guest.native = none.native;
+        guest.trunk.clear();
+    }
+    if (reset("native")) {
+        guest.native = none.native;
+    }
+    if (reset("isolated")) {
+        guest.isolated = none.isolated;
+    }
+    if (reset("macs")) {
+        guest.macs.clear();
+    }
+    if (reset("mac_limit")) {
+        guest.mac_limit = none.mac_limit;
+    }
+    if (reset("rate")) {
+        guest.rate_mbit = none.rate_mbit;
+    }
+    if (reset("burst") || guest.rate_mbit == 0) {
+        guest.burst_kib = none.burst_kib;
+    }
+    if (reset("storm")) {
+        guest.storm = none.storm;
+    }
+    if (reset("mirror")) {
+        guest.mirror.clear();
+    }
+    read_policy(reader, guest);
+    if (const GuestConfig *const to = guest.mirror.empty() ? nullptr : config.find(guest.mirror);
+        !guest.mirror.empty() && (to == nullptr || !to->capture)) {
+        reader.complain_at("mirror", "'" + guest.mirror + "' is no [[guest]] with capture = true");
+    }
+    if (reader.error()) {
+        return *reader.error();
+    }
+    return guest;
 }
 
 Result<Config> load_config(const std::filesystem::path &path)

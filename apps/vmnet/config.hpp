@@ -7,6 +7,14 @@
 //     fdb_age = 120           # seconds until a silent MAC is forgotten
 //     tsc_hz = 0              # of the guests' time-stamp counters; 0: as measured here
 //     statistics = 10         # seconds between two tables of counters; 0: at the end only
+//     capture_memory = 2      # MiB for `elisactl capture`; 0: none
+//
+//     [log]
+//     level = "info"          # debug, info, warning, error
+//     format = "text"         # or "json": one object a line
+//
+//     [metrics]
+//     listen = "127.0.0.1:9560"   # or "unix:/run/elisa/metrics.sock"; without it there are none
 //
 //     [[guest]]               # one for each label that may attach; all others are refused
 //     label = "web"           # as given by the host's administrator (elisactl host add --label)
@@ -24,6 +32,7 @@
 //     storm = 1000            # frames a second of it that are flooded
 //     mirror = "tap"          # the guest, one with capture = true, that gets copies of all its frames
 //     capture = false         # true: gets copies and nothing else
+//     down = false            # true: its ports are held down
 #pragma once
 
 #include "elisa/error.hpp"
@@ -54,12 +63,17 @@ struct GuestConfig {
     std::uint32_t storm = 0;
     std::string mirror{};
     bool capture = false;
+    bool down = false;
 };
 
 struct Config {
     std::string export_name = RVIF_EXPORT_NAME;
     rvs::Limits limits;
     std::uint32_t statistics_seconds = 0;
+    std::optional<std::uint32_t> capture_mib; // nullopt: as the backend likes
+    std::optional<std::string> log_level;     // one that parse_level() knows
+    std::optional<std::string> log_format;    // likewise
+    std::string metrics;                      // empty: none; or an address
     std::vector<GuestConfig> guests;
 
     [[nodiscard]] const GuestConfig *find(std::string_view label) const noexcept;
@@ -71,6 +85,8 @@ struct Config {
     // The first port that is free for this guest, of those whose bit in `open` is 0.
     [[nodiscard]] std::optional<rvs::PortId> free_port(const GuestConfig &guest,
                                                        std::uint64_t open) const noexcept;
+    // For the manager's own capture: from the last one down.
+    [[nodiscard]] std::optional<rvs::PortId> capture_port(std::uint64_t open) const noexcept;
     // Points into guest, which must outlive it.
     [[nodiscard]] rvs::PortOptions options(const GuestConfig &guest) const;
 };
@@ -78,6 +94,12 @@ struct Config {
 // Messages begin with "origin:line:".
 [[nodiscard]] elisa::Result<Config> parse_config(std::string_view text, std::string_view origin);
 [[nodiscard]] elisa::Result<Config> load_config(const std::filesystem::path &path);
+
+// base with other settings: assignments are lines of TOML as in a [[guest]], of what can change while
+// a port is open; defaults: keys that go back to what they are without a word.
+[[nodiscard]] elisa::Result<GuestConfig> change_guest(const Config &config, const GuestConfig &base,
+                                                      std::string_view assignments,
+                                                      const std::vector<std::string> &defaults);
 
 // "02:00:00:00:00:01"; nullopt unless it is the address of one station.
 [[nodiscard]] std::optional<std::uint64_t> parse_mac(std::string_view text);

@@ -15,7 +15,8 @@ namespace {
 
 void usage(std::FILE *out)
 {
-    std::fputs("usage: vmnet --backend direct --socket PATH [--config FILE] [--stats SECONDS] [--json FILE]\n"
+    std::fputs("usage: vmnet --backend direct --socket PATH [--config FILE] [--control PATH] [--stats SECONDS]\n"
+               "             [--json FILE]\n"
                "\n"
                "A switch for DPDK processes on this host, each with\n"
                "    --vdev net_rvif0,backend=direct,socket=PATH\n"
@@ -23,9 +24,10 @@ void usage(std::FILE *out)
                "\n"
                "  --socket PATH    where drivers connect\n"
                "  --config FILE    TOML: what each port may do; drivers say label=NAME\n"
+               "  --control PATH   socket for elisactl; SOCKET.control unless told, none: no socket\n"
                "  --stats SECONDS  print the ports' counters that often\n"
                "  --json FILE      write the ports' counters there at the end\n"
-               "Ends on SIGINT or SIGTERM.\n",
+               "Ends on SIGINT or SIGTERM; SIGHUP reads FILE again.\n",
                out);
 }
 
@@ -34,9 +36,9 @@ void usage(std::FILE *out)
 int direct_main(int argc, char **argv)
 {
     DirectOptions options;
-    std::string config_file;
     const option longs[] = {
-        {"socket", required_argument, nullptr, 's'}, {"config", required_argument, nullptr, 'c'}, {"stats", required_argument, nullptr, 'i'},
+        {"socket", required_argument, nullptr, 's'}, {"config", required_argument, nullptr, 'c'},
+        {"control", required_argument, nullptr, 'o'}, {"stats", required_argument, nullptr, 'i'},
         {"json", required_argument, nullptr, 'j'},   {"backend", required_argument, nullptr, 'b'},
         {"help", no_argument, nullptr, 'h'},         {}};
     ::optind = 1;
@@ -46,7 +48,10 @@ int direct_main(int argc, char **argv)
             options.socket = ::optarg;
             break;
         case 'c':
-            config_file = ::optarg;
+            options.config_file = ::optarg;
+            break;
+        case 'o':
+            options.control = ::optarg;
             break;
         case 'i':
             options.stats_interval = std::chrono::seconds{std::atoi(::optarg)};
@@ -74,24 +79,26 @@ int direct_main(int argc, char **argv)
         return 2;
     }
 
-    if (!config_file.empty()) {
-        auto config = load_config(config_file);
+    if (!options.config_file.empty()) {
+        auto config = load_config(options.config_file);
         if (!config) {
             std::fprintf(stderr, "vmnet: %s\n", config.error().message.c_str());
             return 2;
         }
         options.config = std::move(*config);
     }
-    if (options.config.needs_clock() && options.config.limits.clock_hz == 0) {
+    // Also where nobody's rate is limited yet: it may be, while the switch runs.
+    if (options.config.limits.clock_hz == 0) {
         options.config.limits.clock_hz = measure_tsc_hz();
     }
 
-    sigset_t ends;
-    ::sigemptyset(&ends);
-    ::sigaddset(&ends, SIGINT);
-    ::sigaddset(&ends, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &ends, nullptr);
-    const rvif::direct::Fd stop{::signalfd(-1, &ends, SFD_CLOEXEC)};
+    sigset_t heard;
+    ::sigemptyset(&heard);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        ::sigaddset(&heard, signal);
+    }
+    ::sigprocmask(SIG_BLOCK, &heard, nullptr);
+    const rvif::direct::Fd signals{::signalfd(-1, &heard, SFD_CLOEXEC)};
 
     std::string why;
     const std::unique_ptr<DirectServer> server = DirectServer::create(options, why);
@@ -99,9 +106,7 @@ int direct_main(int argc, char **argv)
         std::fprintf(stderr, "vmnet: %s\n", why.c_str());
         return 1;
     }
-    std::printf("vmnet: the switch is ready at %s\n", options.socket.c_str());
-    std::fflush(stdout);
-    server->run(stop.get());
+    server->run(signals.get());
     if (!options.json.empty()) {
         std::FILE *file = std::fopen(options.json.c_str(), "we");
         if (file == nullptr || std::fprintf(file, "%s\n", server->json().c_str()) < 0 ||

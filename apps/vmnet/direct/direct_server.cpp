@@ -2,14 +2,14 @@
 #include "direct_server.hpp"
 
 #include "elisa_abi.h"
-#include "rvs/names.h"
 
 #include <algorithm>
 #include <array>
-#include <cinttypes>
+#include <csignal>
 #include <cstdio>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/signalfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -29,10 +29,8 @@ constexpr std::chrono::seconds ack_timeout{5};
 constexpr std::chrono::milliseconds grace_timeout{500};
 constexpr std::uint64_t window_align = std::uint64_t{2} << 20;
 
-std::uint32_t number(rvs::PortId port)
-{
-    return static_cast<std::uint32_t>(port);
-}
+// Of /dev/shm, as far as it is used.
+constexpr std::uint32_t usual_capture_mib = 32;
 
 } // namespace
 
@@ -52,21 +50,25 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
 
     const std::size_t switch_bytes =
         (rvs::Switch::footprint(options.config.limits) + 4095) & ~std::size_t{4095};
-    server->memory_bytes_ = switch_bytes + board_bytes;
+    const std::size_t capture_bytes =
+        std::size_t{options.config.capture_mib.value_or(usual_capture_mib)} << 20;
+    server->memory_bytes_ = switch_bytes + capture_bytes + board_bytes;
     server->memory_fd_ = Fd{::memfd_create("rvs", MFD_CLOEXEC)};
     if (!server->memory_fd_ ||
         ::ftruncate(server->memory_fd_.get(), static_cast<off_t>(server->memory_bytes_)) != 0) {
         return failed("cannot make the switch's memory");
     }
-    server->memory_ = ::mmap(nullptr, server->memory_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED,
-                             server->memory_fd_.get(), 0);
+    // Where drivers have it, too: what is in it has the same address for all.
+    server->memory_ =
+        ::mmap(reinterpret_cast<void *>(ELISA_OBJECT_VA), server->memory_bytes_, PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_FIXED_NOREPLACE, server->memory_fd_.get(), 0);
     if (server->memory_ == MAP_FAILED) {
         server->memory_ = nullptr;
         return failed("cannot map the switch's memory");
     }
     server->switch_ = rvs::Switch::create(server->memory_, switch_bytes, options.config.limits);
-    server->board_ = reinterpret_cast<Board *>(static_cast<std::byte *>(server->memory_) +
-                                               switch_bytes); // zeros
+    auto *const behind = static_cast<std::byte *>(server->memory_) + switch_bytes;
+    server->board_ = reinterpret_cast<Board *>(behind + capture_bytes); // zeros
     if (server->switch_ == nullptr) {
         why = "the switch cannot be laid out: a limit is out of range";
         return nullptr;
@@ -99,6 +101,18 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
         ::chmod(options.socket.c_str(), 0600) != 0 || ::listen(server->listener_.get(), 16) != 0) {
         return failed("cannot listen at " + options.socket);
     }
+    configure(server->journal_, options.config);
+    server->ports_.emplace(*server->switch_, options.config, server->journal_);
+    server->console_.emplace(server->journal_);
+    const auto opened = server->console_->open(
+        options.control.empty() ? options.socket + ".control" : options.control,
+        {"direct", options.socket, options.config_file}, *server->switch_, *server->ports_,
+        {behind, capture_bytes});
+    if (!opened) {
+        why = opened.error().message;
+        return nullptr;
+    }
+    server->journal_.tell(Level::info, "ready", "the switch is ready at " + options.socket);
     return server;
 }
 
@@ -112,22 +126,27 @@ DirectServer::~DirectServer()
     }
 }
 
-void DirectServer::run(int stop_fd)
+void DirectServer::run(int signals)
 {
     Clock::time_point next_tick = Clock::now() + std::chrono::seconds{1};
     Clock::time_point next_print = Clock::now() + options_.stats_interval;
     std::vector<pollfd> fds;
     for (;;) {
-        fds.assign({{.fd = stop_fd, .events = POLLIN, .revents = 0},
+        fds.assign({{.fd = signals, .events = POLLIN, .revents = 0},
                     {.fd = listener_.get(), .events = POLLIN, .revents = 0}});
         for (const Client &client : clients_) {
             fds.push_back({.fd = client.socket.get(), .events = POLLIN, .revents = 0});
         }
         const bool busy = std::ranges::any_of(
             mappings_, [](const Mapping &m) { return m.state == Mapping::State::closing; });
-        ::poll(fds.data(), fds.size(), busy ? 2 : 250);
+        console_->wait(fds, std::chrono::milliseconds{busy ? 2 : 250});
+        console_->work();
         if (fds[0].revents != 0) {
-            return;
+            signalfd_siginfo signal{};
+            if (::read(signals, &signal, sizeof(signal)) != sizeof(signal) || signal.ssi_signo != SIGHUP) {
+                return;
+            }
+            console_->reload();
         }
         std::size_t i = 2;
         for (Client &client : clients_) {
@@ -145,7 +164,8 @@ void DirectServer::run(int stop_fd)
             next_tick = now + std::chrono::seconds{1};
         }
         if (options_.stats_interval.count() > 0 && now >= next_print) {
-            print_stats();
+            std::fputs(to_table(ports_->records()).c_str(), stdout);
+            std::fflush(stdout);
             next_print = now + options_.stats_interval;
         }
     }
@@ -250,26 +270,27 @@ void DirectServer::hello(Client &client, const Message &message)
 
 void DirectServer::port_open(Client &client, const Message &message)
 {
-    const Config &config = options_.config;
-    const GuestConfig anybody{.label = std::to_string(client.pid) + ":" + message.text};
+    const Config &config = ports_->config();
+    const GuestConfig anybody{.label = std::to_string(client.pid) + ":" + message.text,
+                              .ports = RVIF_MAX_PORTS};
     const GuestConfig *guest = &anybody;
     if (!config.guests.empty() && (guest = config.find(message.text)) == nullptr) {
+        journal_.tell(Level::debug, "port-refused",
+                      client.name + " was refused: there is no [[guest]] with the label '" + message.text + "'",
+                      {{"label", message.text}, {"pid", client.pid}, {"reason", "no [[guest]] with this label"}});
         refuse(client, message.sequence,
                std::string{"there is no [[guest]] with the label '"} + message.text +
                    "': give the device label=, one of the manager's configuration");
         return;
     }
-    const auto free = config.free_port(*guest, switch_->ports());
-    if (!free) {
-        refuse(client, message.sequence, "all of its ports are taken");
+    const auto opened = ports_->open(*guest, client.pid,
+                                     client.name + " (pid " + std::to_string(client.pid) + ", " +
+                                         message.text + ")");
+    if (!opened) {
+        refuse(client, message.sequence, opened.error().message);
         return;
     }
-    const rvs::PortId port = *free;
-    if (const rvs::Error error = switch_->port_open(port, config.options(*guest));
-        error != rvs::Error::none) {
-        refuse(client, message.sequence, rvif_error_text(static_cast<long>(error)));
-        return;
-    }
+    const rvs::PortId port = *opened;
     client.ports.push_back(port);
     for (const Mapping &mapping : mappings_) {
         if (mapping.owner == client.id && mapping.state == Mapping::State::live) {
@@ -280,23 +301,12 @@ void DirectServer::port_open(Client &client, const Message &message)
             }
         }
     }
-    std::printf("vmnet: port %u opened for %s (pid %" PRIu64 ", %s)\n",
-                static_cast<std::uint32_t>(port), client.name.c_str(),
-                client.pid, message.text);
     answer(client, message.sequence, static_cast<std::uint64_t>(port));
 }
 
-void DirectServer::close_port(rvs::PortId port)
+void DirectServer::close_port(const Client &client, rvs::PortId port)
 {
-    Gone gone{.label = {}, .port = port, .stats = {}};
-    rvs::PortInfo info;
-    if (switch_->port_info(port, info) && switch_->port_stats(port, gone.stats)) {
-        gone.label = info.label;
-        gone_.push_back(gone);
-    }
-    switch_->port_close(port);
-    std::printf("vmnet: port %u closed, %" PRIu64 " frames in, %" PRIu64 " out\n", number(port),
-                gone.stats.frames.tx_frames, gone.stats.frames.rx_frames);
+    ports_->close(port, client.name + ", pid " + std::to_string(client.pid));
 }
 
 void DirectServer::port_close(Client &client, const Message &message)
@@ -306,7 +316,7 @@ void DirectServer::port_close(Client &client, const Message &message)
         refuse(client, message.sequence, "not a port of this process");
         return;
     }
-    close_port(port);
+    close_port(client, port);
     answer(client, message.sequence);
 }
 
@@ -422,12 +432,14 @@ void DirectServer::drop(Client &client, const char *reason)
     }
     client.dead = true;
     if (client.welcome) {
-        std::printf("vmnet: %s (pid %" PRIu64 ") %s\n", client.name.c_str(), client.pid, reason);
+        journal_.tell(Level::info, "driver-gone",
+                      client.name + " (pid " + std::to_string(client.pid) + ") " + reason,
+                      {{"pid", client.pid}});
     }
     // Hanging up tells a driver that is still alive. Its ports answer with an error from now on.
     client.socket = Fd{};
     for (const rvs::PortId port : client.ports) {
-        close_port(port);
+        close_port(client, port);
     }
     client.ports.clear();
     for (Mapping &mapping : mappings_) {
@@ -468,9 +480,10 @@ void DirectServer::advance()
             client.late = false;
         } else if (!client.late && client.deadline && now > *client.deadline) {
             client.late = true;
-            std::printf("vmnet: %s (pid %" PRIu64
-                        ") does not react, nobody waits for it any more\n",
-                        client.name.c_str(), client.pid);
+            journal_.tell(Level::warning, "driver-late",
+                          client.name + " (pid " + std::to_string(client.pid) +
+                              ") does not react, nobody waits for it any more",
+                          {{"pid", client.pid}});
         }
     }
     for (auto it = mappings_.begin(); it != mappings_.end();) {
@@ -607,79 +620,10 @@ void DirectServer::send_map(Client &client, Mapping &mapping)
     expect_ack(client, mapping);
 }
 
-// ---------------------------------------------------------------- counters
-
-namespace {
-
-void append_port(std::string &out, const std::string &label, rvs::PortId port,
-                 const rvs::PortStats &stats, bool open)
-{
-    const rvif_port_stats &frames = stats.frames;
-    out += out.ends_with('[') ? "" : ", ";
-    out += "{\"port\": " + std::to_string(number(port)) + ", \"label\": \"";
-    for (const char c : label) { // a device name: keep it printable whatever it is
-        out += c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-    }
-    out += std::string{"\", \"open\": "} + (open ? "true" : "false");
-    out += ", \"rx_frames\": " + std::to_string(frames.rx_frames) +
-           ", \"rx_bytes\": " + std::to_string(frames.rx_bytes);
-    out += ", \"tx_frames\": " + std::to_string(frames.tx_frames) +
-           ", \"tx_bytes\": " + std::to_string(frames.tx_bytes);
-    out += ", \"crossings\": " + std::to_string(frames.crossings);
-    out += ", \"copies\": " + std::to_string(stats.copies) +
-           ", \"flooded\": " + std::to_string(stats.flooded);
-    out += ", \"drops\": {";
-    bool first = true;
-    for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
-        if (frames.drops[reason] != 0) {
-            out += std::string{first ? "\"" : ", \""} + rvif_drop_name(reason) +
-                   "\": " + std::to_string(frames.drops[reason]);
-            first = false;
-        }
-    }
-    out += "}}";
-}
-
-} // namespace
-
 std::string DirectServer::json() const
 {
-    std::string out = "{\"backend\": \"direct\", \"ports\": [";
-    for (const Gone &gone : gone_) {
-        append_port(out, gone.label, gone.port, gone.stats, false);
-    }
-    for (std::uint32_t i = 0; i < RVIF_MAX_PORTS; ++i) {
-        rvs::PortInfo info;
-        rvs::PortStats stats;
-        if (switch_->port_info(rvs::PortId{i}, info) &&
-            switch_->port_stats(rvs::PortId{i}, stats)) {
-            append_port(out, info.label, rvs::PortId{i}, stats, true);
-        }
-    }
-    return out + "]}";
-}
-
-void DirectServer::print_stats() const
-{
-    std::printf("%4s %-24s %14s %14s  %s\n", "port", "label", "frames in", "frames out", "drops");
-    for (std::uint32_t i = 0; i < RVIF_MAX_PORTS; ++i) {
-        rvs::PortInfo info;
-        rvs::PortStats stats;
-        if (!switch_->port_info(rvs::PortId{i}, info) ||
-            !switch_->port_stats(rvs::PortId{i}, stats)) {
-            continue;
-        }
-        std::string drops;
-        for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
-            if (stats.frames.drops[reason] != 0) {
-                drops += std::string{rvif_drop_name(reason)} + "=" +
-                         std::to_string(stats.frames.drops[reason]) + " ";
-            }
-        }
-        std::printf("%4u %-24s %14" PRIu64 " %14" PRIu64 "  %s\n", i, info.label,
-                    stats.frames.tx_frames, stats.frames.rx_frames, drops.c_str());
-    }
-    std::fflush(stdout);
+    return apps::Json{{"backend", "direct"}, {"ports", to_json(ports_->records())}}.dump(
+        -1, ' ', false, apps::Json::error_handler_t::replace);
 }
 
 } // namespace vmnet

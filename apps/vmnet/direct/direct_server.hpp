@@ -5,6 +5,7 @@
 #pragma once
 
 #include "config.hpp"
+#include "console.hpp"
 #include "direct_proto.hpp"
 #include "rvs/switch.hpp"
 
@@ -22,6 +23,8 @@ namespace vmnet {
 
 struct DirectOptions {
     std::string socket;
+    std::string control;                    // socket for elisactl; empty: SOCKET.control
+    std::string config_file;                // that config is of, or empty
     std::string json;                       // where the final counters go; empty: nowhere
     std::chrono::seconds stats_interval{0}; // 0: do not print
     Config config; // without guests: anybody may have a port, which may do anything
@@ -33,8 +36,8 @@ class DirectServer {
     static std::unique_ptr<DirectServer> create(const DirectOptions &options, std::string &why);
     ~DirectServer();
 
-    // Until `stop_fd` becomes readable.
-    void run(int stop_fd);
+    // Until SIGINT or SIGTERM comes from `signals`, a signalfd; SIGHUP reads the configuration again.
+    void run(int signals);
 
     // Counters of all ports, those that have gone included: one JSON object.
     [[nodiscard]] std::string json() const;
@@ -79,12 +82,6 @@ class DirectServer {
         Clock::time_point deadline{};
     };
 
-    struct Gone {
-        std::string label;
-        rvs::PortId port;
-        rvs::PortStats stats;
-    };
-
     DirectServer() = default;
     void accept();
     void serve(Client &client);
@@ -94,7 +91,7 @@ class DirectServer {
     void port_close(Client &client, const rvif::direct::Message &message);
     void region_add(Client &client, rvif::direct::Received &received);
     void region_remove(Client &client, const rvif::direct::Message &message);
-    void close_port(rvs::PortId port);
+    void close_port(const Client &client, rvs::PortId port);
     void close_mapping(Mapping &mapping);
     void drop(Client &client, const char *reason);
     void advance();
@@ -107,7 +104,6 @@ class DirectServer {
                 std::uint64_t value1 = 0);
     void refuse(Client &client, std::uint64_t sequence, const std::string &why);
     void send_map(Client &client, Mapping &mapping);
-    void print_stats() const;
     Client *find(ClientId id);
 
     DirectOptions options_;
@@ -116,10 +112,12 @@ class DirectServer {
     void *memory_ = nullptr;
     std::size_t memory_bytes_ = 0;
     rvs::Switch *switch_ = nullptr;
+    Journal journal_;
+    std::optional<Ports> ports_;
+    std::optional<Console> console_;
     rvif::direct::Board *board_ = nullptr;
     std::list<Client> clients_;
     std::list<Mapping> mappings_;
-    std::vector<Gone> gone_;
     std::uint64_t next_id_ = 1;
 };
 

@@ -54,9 +54,20 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"Empty", "", "vmnet.toml:1: nobody is admitted"},
         Mistake{"Syntax", "[switch]\nexport = \n", "vmnet.toml:2: "},
         Mistake{"UnknownTable", "[[guest]]\nlabel='a'\n[swich]\n",
-                "vmnet.toml:3: top level: unknown key 'swich'"},
+                "vmnet.toml:3: top level: unknown key 'swich': did you mean 'switch'?"},
         Mistake{"UnknownKey", "[[guest]]\nlabel='a'\nmacc='x'\n",
-                "vmnet.toml:3: [[guest]]: unknown key 'macc'"},
+                "vmnet.toml:3: [[guest]]: unknown key 'macc': did you mean 'mac'?"},
+        Mistake{"KeyThatIsLikeNone", "[log]\ncolour = true\n[[guest]]\nlabel='a'\n",
+                "vmnet.toml:2: [log]: unknown key 'colour' (there are: level, format)"},
+        Mistake{"LevelThatIsAlmostOne", "[log]\nlevel = 'warn1ng'\n[[guest]]\nlabel='a'\n",
+                "vmnet.toml:2: [log]: 'level' does not know 'warn1ng': did you mean 'warning'?"},
+        Mistake{"MetricsForEverybody", "[metrics]\nlisten = '0.0.0.0:9560'\n[[guest]]\nlabel='a'\n",
+                "vmnet.toml:2: [metrics]: 'listen' must be \"127.0.0.1:PORT\""},
+        Mistake{"MetricsWithoutAPort", "[metrics]\nlisten = '127.0.0.1'\n[[guest]]\nlabel='a'\n",
+                "'listen' must be"},
+        Mistake{"MetricsNowhere", "[metrics]\n[[guest]]\nlabel='a'\n", "'listen' must be given"},
+        Mistake{"TooMuchForCaptures", "[switch]\ncapture_memory=1000\n[[guest]]\nlabel='a'\n",
+                "'capture_memory' must be a number from 0 to 256"},
         Mistake{"SwitchIsNoTable", "switch = 1\n[[guest]]\nlabel='a'\n",
                 "vmnet.toml:1: top level: 'switch' must be a table"},
         Mistake{"GuestIsNoArray", "[guest]\nlabel='a'\n", "'guest' must be tables"},
@@ -191,6 +202,80 @@ TEST(VmnetConfig, CapturesHaveTheirPortsAndOthersTheRest)
     EXPECT_EQ(config->free_port(*config->find("a"), 0), rvs::PortId{0});
     EXPECT_EQ(config->free_port(*config->find("b"), 0x7), rvs::PortId{3});
     EXPECT_EQ(config->free_port(*config->find("b"), ~0ull >> 2), std::nullopt);
+}
+
+TEST(VmnetConfig, LogMetricsAndCaptureAreRead)
+{
+    const auto config = parse_config(R"(
+[switch]
+capture_memory = 16
+[log]
+level = "debug"
+format = "json"
+[metrics]
+listen = "unix:/run/elisa/metrics.sock"
+[[guest]]
+label = "a"
+down = true
+)",
+                                     "f");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->capture_mib, 16u);
+    EXPECT_EQ(config->log_level, "debug");
+    EXPECT_EQ(config->log_format, "json");
+    EXPECT_EQ(config->metrics, "unix:/run/elisa/metrics.sock");
+    EXPECT_TRUE(config->find("a")->down);
+    EXPECT_EQ(parse_config("[[guest]]\nlabel='a'\n", "f")->capture_mib, std::nullopt);
+}
+
+TEST(VmnetConfig, SettingsOfAPortChangeAsInTheFile)
+{
+    const auto config = parse_config("[[guest]]\nlabel='a'\ntrunk=[10,20]\nnative=30\nrate=100\nburst=64\n"
+                                     "[[guest]]\nlabel='tap'\ncapture=true\n",
+                                     "f");
+    ASSERT_TRUE(config) << config.error().message;
+    const vmnet::GuestConfig &a = *config->find("a");
+    auto changed = change_guest(*config, a, "vlan = 7\nmirror = 'tap'\nmacs = ['02:00:00:00:00:01']\n", {"rate"});
+    ASSERT_TRUE(changed) << changed.error().message;
+    EXPECT_EQ(changed->native, 7u);
+    EXPECT_TRUE(changed->trunk.empty());
+    EXPECT_EQ(changed->mirror, "tap");
+    EXPECT_EQ(changed->macs.size(), 1u);
+    EXPECT_EQ(changed->rate_mbit, 0u);
+    EXPECT_EQ(changed->burst_kib, 0u);
+    changed = change_guest(*config, *changed, "", {"vlan", "mirror", "macs"});
+    ASSERT_TRUE(changed) << changed.error().message;
+    EXPECT_EQ(changed->native, 0u);
+    EXPECT_TRUE(changed->mirror.empty());
+    EXPECT_TRUE(changed->macs.empty());
+    changed = change_guest(*config, a, "isolated = true\n", {});
+    ASSERT_TRUE(changed) << changed.error().message;
+    EXPECT_EQ(changed->trunk.size(), 2u) << "stays";
+    EXPECT_EQ(changed->rate_mbit, 100u);
+}
+
+TEST(VmnetConfig, SettingsThatMakeNoSenseAreNamed)
+{
+    const auto config = parse_config("[[guest]]\nlabel='a'\n", "f");
+    ASSERT_TRUE(config);
+    const auto complaint = [&](const char *set, const std::vector<std::string> &defaults) {
+        const auto changed = change_guest(*config, *config->find("a"), set, defaults);
+        return changed ? std::string{} : changed.error().message;
+    };
+    EXPECT_NE(complaint("vlam = 1\n", {}).find("did you mean 'vlan'?"), std::string::npos);
+    EXPECT_NE(complaint("label = 'b'\n", {}).find("unknown key 'label'"), std::string::npos);
+    EXPECT_NE(complaint("vlan = \n", {}).find("settings: "), std::string::npos);
+    EXPECT_NE(complaint("mirror = 'x'\n", {}).find("capture = true"), std::string::npos);
+    EXPECT_NE(complaint("", {"ports"}).find("'ports' cannot be changed"), std::string::npos);
+}
+
+TEST(VmnetConfig, TheManagersOwnCaptureTakesTheLastFreePort)
+{
+    const auto config = parse_config("[[guest]]\nlabel='a'\n[[guest]]\nlabel='t'\ncapture=true\n", "f");
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->capture_port(0), rvs::PortId{62}) << "63 is t's";
+    EXPECT_EQ(config->capture_port(1ull << 62), rvs::PortId{61});
+    EXPECT_EQ(config->capture_port(~0ull >> 1), std::nullopt);
 }
 
 TEST(Mac, IsReadAndWritten)

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counters for Prometheus: its text format over HTTP, GET /metrics, on this machine only.
+#pragma once
+
+#include "capture.hpp"
+#include "control/listener.hpp"
+#include "ports.hpp"
+
+#include <list>
+#include <string>
+
+namespace vmnet {
+
+[[nodiscard]] std::string prometheus_text(const std::string &backend, const Ports &ports,
+                                          const Capture &capture);
+
+class Metrics {
+  public:
+    Metrics(control::Listener listener, std::string backend, const Ports &ports, const Capture &capture)
+        : listener_{std::move(listener)}, backend_{std::move(backend)}, ports_{ports}, capture_{capture}
+    {
+    }
+
+    void wait_for(std::vector<pollfd> &fds) const;
+    void work();
+
+  private:
+    struct Request {
+        control::Peer peer;
+        bool answered = false;
+    };
+
+    [[nodiscard]] std::string answer(const std::string &head) const;
+
+    control::Listener listener_;
+    std::string backend_;
+    const Ports &ports_;
+    const Capture &capture_;
+    std::list<Request> requests_;
+};
+
+} // namespace vmnet
