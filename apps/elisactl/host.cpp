@@ -10,6 +10,7 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <sys/ioctl.h>
@@ -50,6 +51,16 @@ std::optional<int> number_of_vm_fd(pid_t pid, int &error)
         }
     }
     return std::nullopt;
+}
+
+std::vector<std::string> command_of(pid_t pid)
+{
+    std::ifstream file{"/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary};
+    std::vector<std::string> words;
+    for (std::string word; std::getline(file, word, '\0');) {
+        words.push_back(word);
+    }
+    return words;
 }
 
 // What the module lists by index, until it says ENOENT.
@@ -97,6 +108,51 @@ Result<UniqueFd> vm_of_process(pid_t pid)
         return errno_error(errno, "taking the VM of " + name + " (needs CAP_SYS_PTRACE)");
     }
     return fd;
+}
+
+std::vector<RunningVm> running_vms()
+{
+    std::vector<RunningVm> found;
+    const std::unique_ptr<DIR, int (*)(DIR *)> processes{::opendir("/proc"), ::closedir};
+    while (const dirent *const entry = processes ? ::readdir(processes.get()) : nullptr) {
+        pid_t pid = 0;
+        const char *const end = entry->d_name + std::strlen(entry->d_name);
+        if (std::from_chars(entry->d_name, end, pid).ptr != end || pid == 0) {
+            continue;
+        }
+        int error = 0;
+        if (number_of_vm_fd(pid, error)) {
+            found.push_back({pid, command_of(pid)});
+        }
+    }
+    return found;
+}
+
+Result<pid_t> process_of_vm(const std::string &name)
+{
+    std::vector<pid_t> found;
+    for (const RunningVm &vm : running_vms()) {
+        for (std::size_t i = 0; i + 1 < vm.command.size(); ++i) {
+            if (vm.command[i] != "-name") {
+                continue;
+            }
+            // NAME,..., or guest=NAME,...
+            std::string given = vm.command[i + 1].substr(0, vm.command[i + 1].find(','));
+            constexpr std::string_view key = "guest=";
+            if (given.starts_with(key)) {
+                given.erase(0, key.size());
+            }
+            if (given == name) {
+                found.push_back(vm.pid);
+            }
+        }
+    }
+    if (found.size() == 1) {
+        return found.front();
+    }
+    return make_error(elisa::Errc::no_entry,
+                      found.empty() ? "no running VM is called '" + name + "' (virsh list; or give --pid)"
+                                    : "several running VMs are called '" + name + "': give --pid");
 }
 
 Result<Host> Host::open()

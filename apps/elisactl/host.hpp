@@ -7,6 +7,7 @@
 #include "elisa_abi.h"
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <sys/types.h>
 #include <vector>
@@ -15,6 +16,16 @@ namespace elisactl {
 
 // A copy of the VM file of the process `pid`, an unmodified QEMU.
 [[nodiscard]] elisa::Result<elisa::UniqueFd> vm_of_process(pid_t pid);
+
+// The process of the VM that libvirt calls so, or that QEMU was told to call so (-name).
+[[nodiscard]] elisa::Result<pid_t> process_of_vm(const std::string &name);
+
+// VMs of any process: the process and what it runs.
+struct RunningVm {
+    pid_t pid;
+    std::vector<std::string> command;
+};
+[[nodiscard]] std::vector<RunningVm> running_vms();
 
 class Host {
   public:
