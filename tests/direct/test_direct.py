@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import sys
 import time
 import unittest
@@ -404,6 +405,47 @@ class DirectTest(unittest.TestCase):
         self.assertEqual("0", re.findall(r"RX-packets: (\d+)", other.output())[-1])
         stranger = self.bed.testpmd("d", ["net_rvif0,backend=direct,label=d"])
         stranger.until_says("there is no [[guest]] with the label 'd'")
+
+    def test_a_link_follows_the_manager(self) -> None:
+        self.bed.manager("--config", self.config("[[guest]]\nlabel = 'a'\n[[guest]]\nlabel = 'b'\n"))
+        sink = self.bed.testpmd("b", ["net_rvif0,backend=direct,label=b,mac=" + B], "-i", "--forward-mode=rxonly")
+        sink.until_says("testpmd>")
+        sink.say("start")
+        source = self.bed.testpmd("a", ["net_rvif0,backend=direct,label=a"], "-i", "--forward-mode=txonly", "--eth-peer=0," + B)
+        source.until_says("testpmd>")
+        source.say("start")
+        source.until_says("txonly packet forwarding")
+
+        def xstat(process: Process, name: str) -> int:
+            found = len(re.findall(rf"^{name}: ", process.output(), re.MULTILINE))
+            process.say("show port xstats 0")
+            process.until(name, lambda: len(re.findall(rf"^{name}: \d+$", process.output(), re.MULTILINE)) > found)
+            return int(re.findall(rf"^{name}: (\d+)", process.output(), re.MULTILINE)[-1])
+
+        def operator(verb: str) -> None:
+            subprocess.run([str(BUILD / "host/bin/elisactl"), "--socket", f"{self.bed.socket}.control", "port", verb, "a"],
+                           check=True, timeout=60)
+
+        def link(process: Process, state: str, changes: int) -> None:
+            process.until_says("Port 0: link state change event", times=changes)
+            seen = process.output().count("Link status: ")
+            process.say("show port info 0")
+            process.until_says("Link status: ", times=seen + 1)
+            self.assertEqual(state, re.findall(r"Link status: (\w+)", process.output())[-1])
+
+        sink.until("frames", lambda: xstat(sink, "rx_good_packets") > 0)
+        self.assertEqual(0, xstat(source, "drop_link_down"))
+        operator("down")
+        link(source, "down", 1)
+        self.assertGreater(xstat(source, "drop_link_down"), 0)
+        time.sleep(0.1)
+        before = xstat(sink, "rx_good_packets")
+        time.sleep(0.3)
+        self.assertEqual(before, xstat(sink, "rx_good_packets"))
+        link(sink, "up", 0)
+        operator("up")
+        link(source, "up", 2)
+        sink.until("frames again", lambda: xstat(sink, "rx_good_packets") > before)
 
     def test_a_mirror_gets_every_frame_of_its_port(self) -> None:
         self.bed.manager("--config", self.config(
