@@ -30,8 +30,6 @@ class Ports {
                                     const std::string &who);
     // Remembers its counters.
     void close(rvs::PortId port, const std::string &who);
-    // It was open before this process was there, and belongs to `label`.
-    void adopt(rvs::PortId port, const std::string &label);
 
     // Holds a port down, or no more; see rvs::Switch::port_link().
     elisa::Result<void> link(rvs::PortId port, bool up);
