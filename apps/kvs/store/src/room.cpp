@@ -95,16 +95,22 @@ void give_up(Call &call, const Oldest &item)
     call.log.forget(item.position + item.header.lines);
 }
 
-// Up to `budget` bytes of the copy. True: it is complete.
+// Up to `budget` bytes of the copy. True: it is complete. Where it goes may be another item's place by now, if
+// two of the port's calls are at work at once; whatever it is, nothing is written behind the log's end,
+// where others' begin.
 bool move_some(Call &call, const Oldest &item, std::uint64_t &budget)
 {
     Log &log = call.log;
+    const std::uint64_t to = get_relaxed(log.moving_to) % log.lines;
+    if (to + item.header.lines > log.lines) {
+        set_relaxed(log.moving_to, 0);
+        return false;
+    }
     const std::uint64_t all = item.header.lines * line;
     const std::uint64_t done = get_relaxed(log.moved_bytes);
     const std::uint64_t rest = done < all ? all - done : 0;
     const std::uint64_t piece = rest < budget ? rest : budget;
-    const std::uint64_t to = get_relaxed(log.moving_to);
-    copy_in_log(call.core.at(log.data) + to % log.lines * line + done,
+    copy_in_log(call.core.at(log.data) + to * line + done,
                 call.core.at(log.data) + item.position % log.lines * line + done, piece);
     set_relaxed(log.moved_bytes, done + piece);
     budget -= piece;
