@@ -28,11 +28,11 @@ _HUGEPAGES_MB = 3072
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="elisa bench switch", description=__doc__.splitlines()[0])
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", dest="kind", action="store_const", const="quick", help="what the targets need, 3 repetitions")
+    size.add_argument("--quick", dest="kind", action="store_const", const="quick", help="what the targets need")
     size.add_argument("--full", dest="kind", action="store_const", const="full", help="every combination: many hours")
     parser.set_defaults(kind="default")
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="which, separated by commas (default: all)")
-    parser.add_argument("--repetitions", type=int, help="of everything")
+    parser.add_argument("--repetitions", type=int, help="starts of each system")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, help="folder for the Markdown page and the plots (default: build/bench-switch)")
     parser.add_argument("--build", type=Path, default=_ROOT / "build")
@@ -46,13 +46,13 @@ def _arguments() -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> int:
     build: Path = arguments.build.resolve()
-    for program in ("guest/dpdk/traffic", "guest/bin/vmnet", "bench/limit"):
+    for program in ("guest/dpdk/traffic", "guest/bin/vmnet", "bench/limit", "bench/distance"):
         if not (build / program).exists():
             raise BenchError(f"{build / program} is not there: build first (./elisa bench switch does)")
     plan = cases.plan(arguments.kind, arguments.systems)
     if arguments.repetitions:
         plan = cases.Plan(**{**vars(plan), "repetitions": arguments.repetitions})
-    print(f"about {plan.seconds() / 60:.0f} minutes on a quiet machine; longer where others use it", file=sys.stderr)
+    print(f"at least {plan.seconds() / 60:.0f} minutes; longer where others use the machine, or where its CPUs are moved about", file=sys.stderr)
     logs = build / "logs/bench-switch"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)

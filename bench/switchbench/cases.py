@@ -32,23 +32,26 @@ class Session:
     setup: Setup
     cases: list[Case] = field(default_factory=list)
     rtt: bool = False
-    repetitions: int = 99  # at most: a start of a system costs more than a case
 
 
 @dataclass(frozen=True)
 class Plan:
     sessions: list[Session]
-    repetitions: int
-    warm_ms: int
-    window_ms: int
-    rtt_ms: int
+    repetitions: int  # starts of each system
+    passes: int  # over a session's cases, each time
+    most_passes: int  # until each case was seen in every state of the CPUs (states.py)
+    warm_ms: int = 100
+    window_ms: int = 300
+
+    def windows(self) -> int:
+        """At least."""
+        cases = len(SIZES) + sum(len(session.cases) + session.rtt for session in self.sessions)
+        return self.repetitions * self.passes * cases
 
     def seconds(self) -> float:
-        """About how long it takes on an idle machine."""
+        """At least, on an idle machine."""
         window = (self.warm_ms + self.window_ms) / 1000 + 0.15
-        return (self.repetitions * len(SIZES) * window
-                + sum(min(self.repetitions, session.repetitions) * (_START_S + len(session.cases) * window + session.rtt * 1.5)
-                      for session in self.sessions))
+        return self.repetitions * len(self.sessions) * _START_S + self.windows() * window
 
 
 MANY_FLOWS = {"flows": 1024, "macs": 256}
@@ -62,8 +65,8 @@ def plan(kind: str, systems: list[str]) -> Plan:
     if "rvif" in systems:
         sessions += _scaling(few=kind == "quick")
     if kind == "quick":
-        return Plan(sessions, repetitions=3, warm_ms=150, window_ms=500, rtt_ms=1000)
-    return Plan(sessions, repetitions=5, warm_ms=120, window_ms=500, rtt_ms=1000)
+        return Plan(sessions, repetitions=3, passes=2, most_passes=5)
+    return Plan(sessions, repetitions=3, passes=2, most_passes=4)
 
 
 def _quick(system: str) -> list[Session]:
@@ -77,9 +80,9 @@ def _default(system: str) -> list[Session]:
     cases += [Case(burst=burst) for burst in BURSTS]
     sessions = [
         Session(system, Setup(macs=256), _once(cases), rtt=True),
-        Session(system, Setup(largest=9000), [Case(size=9000), Case(size=9000, payload="clean")], repetitions=3),
+        Session(system, Setup(largest=9000), [Case(size=9000), Case(size=9000, payload="clean")]),
     ]
-    return sessions + [Session(system, Setup(ports=ports), [Case()], repetitions=3) for ports in PORTS[1:]
+    return sessions + [Session(system, Setup(ports=ports), [Case()]) for ports in PORTS[1:]
                        if ports <= SYSTEMS[system].most_ports]
 
 

@@ -32,7 +32,7 @@ def draw(found: dict[str, Any], folder: Path) -> dict[str, str]:
     for name, title, axis, column, fixed in wanted:
         lines: dict[str, list[tuple[float, dict[str, float]]]] = {}
         for row in found["results"]:
-            if all(row[key] == value for key, value in fixed.items()):
+            if row["state"] == found["machine"]["state"] and all(row[key] == value for key, value in fixed.items()):
                 lines.setdefault(row["system"], []).append((row[column], row["mpps"]))
         if name == "switch-size-dirty.svg" and found["limit_mpps"]:
             lines["limit"] = [(int(size), {"median": value, "min": value, "max": value})
