@@ -85,6 +85,9 @@ class Process:
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
+    def terminate(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """SIGKILL: no good-byes."""
         self._process.kill()
@@ -180,6 +183,9 @@ class Bed:
     def echo(self, name: str, *arguments: str, options: str = "", **more: Any) -> Process:
         vdev = f"net_rvgen0,mode=echo,name={name},report={self.report_path(name)}" + (f",{options}" if options else "")
         return self.testpmd(name, [vdev, "net_rvif0,backend=direct"], "--forward-mode=io", *arguments, **more)
+
+    def program(self, name: str, command: list[str]) -> Process:
+        return self._start(name, command)
 
     def report_path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
