@@ -21,6 +21,7 @@ using namespace uplink;
 
 constexpr std::uint16_t usual_mtu = 1500;
 constexpr unsigned other_mbufs = 4096;
+constexpr std::uint16_t other_depth = 1024;
 
 // The other end, and what it can do with frames of the switch's.
 struct Other {
@@ -52,7 +53,7 @@ Result<Other> open_port(const Options &options, std::uint16_t id, rte_mempool &p
     warn_of_kernel_port(id);
     Other made;
     made.mtu = options.mtu.value_or(usual_mtu);
-    auto port = Port::open(id, pool, {.depth = options.depth, .mtu = made.mtu});
+    auto port = Port::open(id, pool, {.depth = other_depth, .mtu = made.mtu});
     if (!port) {
         return port.error();
     }

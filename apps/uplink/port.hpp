@@ -11,7 +11,7 @@
 namespace uplink {
 
 struct PortOptions {
-    std::uint16_t depth = 2048; // descriptors of a queue
+    std::uint16_t depth = 1024; // descriptors of a queue
     std::uint16_t mtu = 1500;
     bool promiscuous = true;
     // What it may leave to whoever gets its frames.
