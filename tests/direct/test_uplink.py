@@ -40,7 +40,7 @@ class UplinkTest(unittest.TestCase):
         bed = bed or self.bed
         process = bed.program(name, [
             *where.prefix, str(UPLINK), "--driver", str(bed.plugins / "librte_net_rvif.so"), "--json",
-            "--name", f"elisa-{os.getpid()}-{name}", "--rvif", f"backend=direct,socket={bed.socket}" + (rvif and "," + rvif),
+            "--name", f"elisa-test-{name}", "--rvif", f"backend=direct,socket={bed.socket}" + (rvif and "," + rvif),
             *other, *options, "--", "--no-huge", "-m", "96", "--no-shconf", "--no-telemetry"])
         process.until_says("are joined")
         return process
@@ -280,7 +280,7 @@ class UplinkTest(unittest.TestCase):
             (*driver[:2], "--rvif", "backend=direct", "--tap", "t", *eal): "there is no port of the switch",
         }
         for arguments, message in cases.items():
-            said = subprocess.run([*where.prefix, str(UPLINK), "--name", f"elisa-{os.getpid()}", *arguments],
+            said = subprocess.run([*where.prefix, str(UPLINK), "--name", "elisa-test", *arguments],
                                   capture_output=True, text=True, timeout=60)
             self.assertNotEqual(0, said.returncode, arguments)
             self.assertIn(message, said.stderr + said.stdout, arguments)
