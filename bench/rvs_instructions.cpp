@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a frame costs in the switch, in instructions, counted rather than timed: each call is stepped
-// through by its parent process, which needs no counters of the CPU and is the same everywhere.
+// What a frame costs in the switch, in instructions, counted rather than timed: each call is
+// stepped through by its parent process, which needs no counters of the CPU and is the same
+// everywhere.
 //
 //     rvs_instructions                          a table: receivers and MACs against cost
 //     rvs_instructions SIZE BURST MACS PORTS    one row: frame size, burst, destination MACs,
 //                                               receiving ports
+//     rvs_instructions capture                  what captures cost; fails if one that is not of a
+//                                               frame's ports, or has ended, costs it anything
 //
 // The frames of a burst go to the MACs by turns, these are spread over the ports. Under callgrind,
-//     valgrind --tool=callgrind --toggle-collect='rvs::Switch::call*' rvs_instructions 64 32 16 2 run
+//     valgrind --tool=callgrind --toggle-collect='rvs::Switch::call*' rvs_instructions 64 32 16 2
+//     run
 // does the same without counting, to be looked at.
 #include "world.hpp"
 
@@ -50,11 +54,15 @@ struct Receiver {
     }
 };
 
+// Which port a capture looks at, as elisactl's does.
+enum class Captured { nobody, other_port, ended, sender, receiver };
+
 struct Load {
     std::uint32_t size = 64;
     std::uint32_t burst = 32;
     std::uint32_t macs = 1;
     std::uint32_t ports = 1;
+    Captured captured = Captured::nobody;
 };
 
 class Traffic {
@@ -74,6 +82,8 @@ class Traffic {
         // Memory for so many frames only: the headers of a burst are written anew each time.
         for (std::uint32_t i = 0; i < load.burst; ++i)
             staged_.push_back(sender_.stage(frame(mac(1000), mac(1), load.size)));
+        if (load.captured != Captured::nobody)
+            capture(load.captured);
         received_before_ = received();
     }
 
@@ -91,10 +101,41 @@ class Traffic {
     {
         for (Receiver &r : receivers_)
             r.poll();
+        if (capture_.guest != nullptr)
+            capture_.poll();
     }
     [[nodiscard]] std::uint64_t delivered() const { return received() - received_before_; }
 
   private:
+    static void must(bool good)
+    {
+        if (!good)
+            std::abort();
+    }
+
+    void capture(Captured what)
+    {
+        constexpr std::uint32_t other_port = 61;
+        constexpr std::uint32_t capture_port = 62;
+        other_ = std::make_unique<Guest>(world_, other_port);
+        other_->join();
+        capture_.guest = std::make_unique<Guest>(
+            world_, capture_port, GuestOptions{.depth = depth, .buf_len = 2048, .buffers = depth});
+        capture_.guest->open({.capture = true});
+        capture_.guest->set_up();
+        must(capture_.guest->call(RVIF_OP_START) == 0);
+        capture_.post();
+        const std::uint32_t port = what == Captured::other_port ? other_port
+                                   : what == Captured::receiver ? 1
+                                                                : 0;
+        const auto tap = [&](bool on) {
+            must(world_->port_tap(PortId{port}, PortId{capture_port}, on) == Error::none);
+        };
+        tap(true);
+        if (what == Captured::ended)
+            tap(false);
+    }
+
     [[nodiscard]] std::uint64_t received() const
     {
         std::uint64_t frames = 0;
@@ -107,6 +148,8 @@ class Traffic {
     World world_;
     Guest sender_;
     std::vector<Receiver> receivers_;
+    std::unique_ptr<Guest> other_;
+    Receiver capture_;
     std::vector<rvif_addr_t> staged_;
     std::uint32_t next_ = 0;
     std::uint64_t received_before_ = 0;
@@ -134,10 +177,9 @@ std::uint64_t instructions_of(Body body)
 }
 
 // Per delivered frame; below 0: some were not.
-double cost(const Load &load)
+double cost(const Load &load, std::uint32_t counted = 4)
 {
     constexpr std::uint32_t warm = 40;
-    constexpr std::uint32_t counted = 4;
     Traffic traffic{load};
     for (std::uint32_t i = 0; i < warm; ++i) {
         traffic.load();
@@ -162,9 +204,10 @@ int table()
 {
     constexpr std::uint32_t ports[] = {2, 3, 8, 64};
     constexpr std::uint32_t macs[] = {16, 256, 4096};
-    std::printf("Instructions in the switch per frame of 64 B, bursts of 32 that go to all MACs by\n"
-                "turns; ports with the sender's.\n\n          one flow: %.1f\n\n%14s",
-                cost({}), "");
+    std::printf(
+        "Instructions in the switch per frame of 64 B, bursts of 32 that go to all MACs by\n"
+        "turns; ports with the sender's.\n\n          one flow: %.1f\n\n%14s",
+        cost({}), "");
     for (const std::uint32_t p : ports)
         std::printf("%5u ports", p);
     std::printf("\n");
@@ -184,12 +227,44 @@ int table()
     return least > 0 ? 0 : 1;
 }
 
+int captures()
+{
+    constexpr struct {
+        Captured what;
+        const char *text;
+        bool free;
+    } rows[] = {{Captured::nobody, "no capture", true},
+                {Captured::other_port, "of another port", true},
+                {Captured::ended, "of the sender's port, ended", true},
+                {Captured::sender, "of the sender's port", false},
+                {Captured::receiver, "of the receiver's port", false}};
+    constexpr std::uint32_t sizes[] = {64, 1518};
+    std::printf("Instructions in the switch per frame, bursts of 32, one flow.\n\n%-28s%10s%10s\n",
+                "capture", "64 B", "1518 B");
+    bool good = true;
+    const double off[] = {cost({.size = sizes[0]}, 1), cost({.size = sizes[1]}, 1)};
+    for (const auto &row : rows) {
+        std::printf("%-28s", row.text);
+        for (std::size_t i = 0; i < std::size(sizes); ++i) {
+            const double c = cost({.size = sizes[i], .captured = row.what}, 1);
+            std::printf("%10.1f", c);
+            good = good && c > 0 && (row.free ? c == off[i] : c > off[i]);
+        }
+        std::printf("\n");
+    }
+    if (!good)
+        std::printf("\nA capture costs frames something that are none of its business.\n");
+    return good ? 0 : 1;
+}
+
 } // namespace
 
 int main(int argc, char **argv)
 {
     if (argc < 2)
         return table();
+    if (std::string_view{argv[1]} == "capture")
+        return captures();
     const auto argument = [&](int i, std::uint32_t otherwise) {
         return i < argc ? static_cast<std::uint32_t>(std::atoi(argv[i])) : otherwise;
     };
