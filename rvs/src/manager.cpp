@@ -342,6 +342,24 @@ Error Switch::port_close(PortId id)
     return Error::none;
 }
 
+namespace {
+
+// What the port's driver said is its address, as long as it may be: what it may have was perhaps
+// changed since it said so.
+void learn_announced(Core &core, std::uint32_t index)
+{
+    Port &port = core.ports[index];
+    const Policy &may = port.policy;
+    const std::uint64_t mac = port.mac.load();
+    if (mac == 0 || !port.open.load() || may.has(policy::mute | policy::link_down) != 0)
+        return;
+    if (may.has(policy::own_macs) == 0 || may.owns(mac))
+        core.fdb().learn(fdb_key(mac, may.native.load()), index, core.stamp.load(), &port.learned,
+                         may.mac_limit.load());
+}
+
+} // namespace
+
 Error Switch::port_link(PortId id, bool up)
 {
     Core &core = core_of(this);
@@ -354,10 +372,7 @@ Error Switch::port_link(PortId id, bool up)
     if (up) {
         to.flags.fetch_and(~policy::link_down);
         core.down_ports.fetch_and(~bit(number(id)));
-        // Its driver may have said it in vain (see set_mac()).
-        if (const std::uint64_t mac = port.mac.load(); mac != 0 && to.has(policy::mute) == 0)
-            core.fdb().learn(fdb_key(mac, to.native.load()), number(id), core.stamp.load(),
-                             &port.learned, to.mac_limit.load());
+        learn_announced(core, number(id)); // its driver may have said it in vain (see set_mac())
     } else {
         to.flags.fetch_or(policy::link_down);
         core.down_ports.fetch_or(bit(number(id)));
@@ -388,6 +403,7 @@ Error Switch::port_policy(PortId id, const PortOptions &options)
     if (set_policy(core, index, options)) {
         core.fdb().forget_learned(index);
         port.learned.store(0);
+        learn_announced(core, index);
         if (mac != 0 && old_native != options.native_vlan)
             core.fdb().remove(fdb_key(mac, old_native));
     }
@@ -455,6 +471,7 @@ Error Switch::mac_flush(PortId id)
         if (id == no_port || number(id) == port) {
             core.fdb().forget_learned(port);
             core.ports[port].learned.store(0);
+            learn_announced(core, port);
         }
     }
     return Error::none;

@@ -176,7 +176,7 @@ class Switch {
     // Forgets one address, static or learned. Error: arg; state (it is not in the table, or is the
     // port's own `mac`).
     Error mac_remove(std::uint64_t mac, std::uint32_t vlan);
-    // Forgets what was learned at a port, or at all (no_port). Error: arg.
+    // Forgets what was learned at a port, or at all (no_port); not what drivers said. Error: arg.
     Error mac_flush(PortId port);
 
     // Registers guest memory: len bytes at base, both multiples of 4096, len < 2^40. May run

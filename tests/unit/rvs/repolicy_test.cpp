@@ -90,6 +90,40 @@ TEST(Repolicy, WhatWasLearnedGoesWithTheVlansAndStaysOtherwise)
     EXPECT_EQ(entries(*net.world, 0), 0u);
 }
 
+TEST(Repolicy, AddressThatTheDriverSaidMovesToTheNewVlanAndOutlivesAFlush)
+{
+    Net net;
+    net.add();
+    EXPECT_EQ(net[0].call(RVIF_OP_SET_MAC, word(mac(1))), 0);
+    PortOptions ten;
+    ten.native_vlan = 10;
+    EXPECT_EQ(net.world->port_policy(PortId{0}, ten), Error::none);
+    EXPECT_EQ(net.world->mac_flush(no_port), Error::none);
+    const auto all = table(*net.world);
+    ASSERT_EQ(all.size(), 1u);
+    EXPECT_EQ(all[0].mac, word(mac(1)));
+    EXPECT_EQ(all[0].vlan, 10u);
+}
+
+TEST(Repolicy, AddressSaidWhileDownIsOnlyLearnedIfThePortMayStillHaveIt)
+{
+    Net net;
+    net.add();
+    EXPECT_EQ(net.world->port_link(PortId{0}, false), Error::none);
+    EXPECT_EQ(net[0].call(RVIF_OP_SET_MAC, word(mac(1))), 0);
+    PortOptions own;
+    own.own_macs_only = true;
+    own.macs[0] = word(mac(2));
+    EXPECT_EQ(net.world->port_policy(PortId{0}, own), Error::none);
+    EXPECT_EQ(net.world->port_link(PortId{0}, true), Error::none);
+    EXPECT_TRUE(table(*net.world).empty());
+    // As it was: it is learned.
+    EXPECT_EQ(net.world->port_link(PortId{0}, false), Error::none);
+    EXPECT_EQ(net.world->port_policy(PortId{0}, {}), Error::none);
+    EXPECT_EQ(net.world->port_link(PortId{0}, true), Error::none);
+    EXPECT_EQ(table(*net.world).size(), 1u);
+}
+
 TEST(Repolicy, OwnAddressMovesToTheNewVlan)
 {
     Net net;
