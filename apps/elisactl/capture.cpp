@@ -112,6 +112,10 @@ int capture(const Context &context, const Options &options)
            (options.seconds == 0 || Clock::now() < deadline)) {
         pollfd fd{.fd = manager->fd(), .events = POLLIN, .revents = 0};
         if (!manager->buffered() && ::poll(&fd, 1, 100) <= 0) {
+            // Nothing comes: who looks on (a pipe to tshark) is to see the last frames, too.
+            if (const auto written = file ? file->flush() : elisa::Result<void>{}; !written) {
+                return context.fail(written.error());
+            }
             continue;
         }
         Record record{};

@@ -134,10 +134,15 @@ Result<void> Pcapng::finish(std::uint64_t time_ns, std::uint64_t received, std::
     number_option(body, isb_ifdrop, lost);
     end_options(body);
     auto written = block(interface_statistics, body);
-    if (written && std::fflush(file_.get()) != 0) {
+    return written ? flush() : written;
+}
+
+Result<void> Pcapng::flush()
+{
+    if (std::fflush(file_.get()) != 0) {
         return elisa::errno_error(errno, "writing " + path_);
     }
-    return written;
+    return {};
 }
 
 } // namespace elisactl

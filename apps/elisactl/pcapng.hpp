@@ -19,6 +19,8 @@ class Pcapng {
 
     // sent: by the interface; else received.
     elisa::Result<void> frame(std::uint64_t time_ns, bool sent, std::span<const std::uint8_t> bytes);
+    // What was written so far is to be seen by whoever reads the file.
+    elisa::Result<void> flush();
     // The end: how many came, how many were lost on the way here.
     elisa::Result<void> finish(std::uint64_t time_ns, std::uint64_t received, std::uint64_t lost);
 
