@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def machine() -> str:
     return f"this machine ({model}, {len(os.sched_getaffinity(0))} CPUs)"
 
 
-def run(build: Path, logs: Path) -> dict[str, Any]:
+def run(build: Path | None, logs: Path) -> dict[str, Any]:
     with Bed(build, logs) as bed:
         bed.manager()
         answering = bed.echo("guest-b")
@@ -59,10 +60,12 @@ def run(build: Path, logs: Path) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--installed", action="store_true", help="not what was built, but what Debian packages installed")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     try:
-        found = run(arguments.build, arguments.build / "logs/demo-direct")
+        found = (run(None, Path(tempfile.mkdtemp(prefix="elisa-demo-"))) if arguments.installed else
+                 run(arguments.build, arguments.build / "logs/demo-direct"))
     except BedError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -27,7 +27,11 @@ std::filesystem::path find_image(std::string_view name_or_path)
     std::error_code ignored;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
     given += ".elf";
-    return self.parent_path().parent_path() / "share" / "elisa" / given;
+    const auto prefix = self.parent_path().parent_path();
+    // Where packages put it, or next to the programs that were built with it.
+    auto packaged = prefix / "lib" / "elisa" / given;
+    return std::filesystem::exists(packaged, ignored) ? packaged
+                                                      : prefix / "share" / "elisa" / given;
 }
 
 void print_result(const Json &result)

@@ -101,9 +101,9 @@ class Process:
 
 
 class Bed:
-    """One manager and any number of testpmd processes. Use it with `with`."""
+    """One manager and any number of testpmd processes. Use it with `with`. Without `build`: what is installed."""
 
-    def __init__(self, build: Path, keep_logs: Path | None = None) -> None:
+    def __init__(self, build: Path | None, keep_logs: Path | None = None) -> None:
         self._build = build
         self._keep_logs = keep_logs
         self._processes: list[Process] = []
@@ -114,11 +114,15 @@ class Bed:
     def __enter__(self) -> "Bed":
         self.folder = Path(tempfile.mkdtemp(prefix="elisa-direct-"))
         self.socket = self.folder / "rvs.sock"
-        self._plugin_folder = plugin_folder(self._build)
-        try:
-            self.plugins = self._plugin_folder.__enter__()
-        except PluginError as error:
-            raise BedError(str(error)) from None
+        self.plugins: list[str] = []
+        self._plugin_folder = contextlib.ExitStack()
+        if self._build is not None:
+            try:
+                folder = self._plugin_folder.enter_context(plugin_folder(self._build))
+            except PluginError as error:
+                raise BedError(str(error)) from None
+            for name in ("librte_net_rvif.so", "librte_net_rvgen.so"):
+                self.plugins += ["-d", str(folder / name)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,11 +134,11 @@ class Bed:
             for log in self.folder.glob("*.log"):
                 shutil.copy2(log, self._keep_logs)
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._plugin_folder.__exit__(None, None, None)
+        self._plugin_folder.close()
 
     def manager(self, *extra: str) -> Process:
-        program = self._build / "guest/bin/vmnet"
-        if not program.exists():
+        program = Path("vmnet") if self._build is None else self._build / "guest/bin/vmnet"
+        if shutil.which(program) is None:
             raise BedError(f"{program} is not there: build first (./elisa build user)")
         process = self._start("manager", [str(program), "--backend", "direct", "--socket", str(self.socket), *extra])
         process.until_says("the switch is ready")
@@ -168,8 +172,7 @@ class Bed:
             if "--in-memory" not in huge:
                 memory += ["--huge-dir", str(self.folder / "huge")]
         command = [program, *(first or []), "--lcores", f"0@{cpu},1@{cpu}", *memory, "--no-pci",
-                   *([] if telemetry else ["--no-telemetry"]), "-d", str(self.plugins / "librte_net_rvif.so"),
-                   "-d", str(self.plugins / "librte_net_rvgen.so")]
+                   *([] if telemetry else ["--no-telemetry"]), *self.plugins]
         for vdev in vdevs:
             command += ["--vdev", vdev.replace("backend=direct", f"backend=direct,socket={self.socket}") if own_socket else vdev]
         return self._start(name, [*command, *arguments])
