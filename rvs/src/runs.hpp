@@ -15,8 +15,9 @@ class Runs : protected Sending {
   protected:
     explicit Runs(const Sending &sending) : Sending{sending} {}
 
-    // The frame whose descriptor this is, looked at: nothing of it may be relied on but last_ and
-    // last_length_, since follow() reads and checks all of it again. False: it is no such frame.
+    // The frame whose descriptor this is, looked at: last_, last_length_ and last_from_ are in
+    // bounds and stay what they are. (follow() reads and checks all of it again.) False: it is no
+    // such frame.
     bool look_at(Address desc)
     {
         const TxDesc d = read_tx_desc(desc);
@@ -26,7 +27,8 @@ class Runs : protected Sending {
         const std::uint64_t offset = d.addr - region_tag_;
         if (offset > region_len_ || d.len() > region_len_ - offset)
             return false;
-        last_ = read_header(pointer(region_base_ + offset));
+        last_from_ = pointer(region_base_ + offset);
+        last_ = read_header(last_from_);
         last_length_ = d.len();
         return true;
     }
@@ -132,7 +134,20 @@ class Runs : protected Sending {
 
     Header last_{0, 0};
     std::uint32_t last_length_ = 0;
+    const std::uint8_t *last_from_ = nullptr;
     bool receiver_knows_vlans_ = false; // the run's
+
+    // Asks for the lines of a buffer that will be filled soon. A hint; it stays inside the region
+    // as a fill would.
+    [[gnu::always_inline]] static void prefetch(Address entry, std::uint32_t phase,
+                                                std::uint32_t last_unit, Address buffers,
+                                                std::uint64_t len)
+    {
+        const std::uint32_t unit = guest::load32(entry) ^ phase;
+        if (unit > last_unit)
+            return;
+        prefetch_buffer(pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT), len);
+    }
 
   private:
     // unit: what is posted, its phase taken out.
@@ -159,18 +174,6 @@ class Runs : protected Sending {
             (source == 0 || (source & mac_group_bit) != 0 || meet(source, 0) != no_drop))
             return false;
         return fdb.lookup(destination) == port;
-    }
-
-    // Asks for the lines of a buffer that will be filled soon. A hint; it stays inside the region
-    // as a fill would.
-    [[gnu::always_inline]] static void prefetch(Address entry, std::uint32_t phase,
-                                                std::uint32_t last_unit, Address buffers,
-                                                std::uint64_t len)
-    {
-        const std::uint32_t unit = guest::load32(entry) ^ phase;
-        if (unit > last_unit)
-            return;
-        prefetch_buffer(pointer(buffers + std::uint64_t{unit} * RVIF_BUF_UNIT), len);
     }
 };
 

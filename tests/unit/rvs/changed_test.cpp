@@ -85,7 +85,7 @@ constexpr std::uint8_t untouched = 0xc5; // between buffers
 const Bytes whole = frame(mac(2), mac(1), 2000);
 
 struct Scene {
-    Scene()
+    explicit Scene(std::uint32_t aimed_at) : aim{aimed_at}
     {
         sender.join();
         receiver.join();
@@ -96,6 +96,7 @@ struct Scene {
     }
     std::uint64_t desc_len_flags(std::uint32_t i) const { return desc_addr(i) + 8; }
 
+    std::uint32_t aim; // the frame whose descriptor changes
     World world;
     Guest sender{world, 0};
     Guest receiver{world, 1, {.buf_len = 256}};
@@ -129,11 +130,12 @@ std::ostream &operator<<(std::ostream &out, const Change &change)
     return out << change.what;
 }
 
-// Of three frames of 64 bytes each, in descriptors 0 to 2: in the middle of a run.
+// Of three frames of 64 bytes each, in descriptors 0 to 2, the one in the middle of a run; or one
+// that is alone in its call.
 const Change changes[] = {
     {"address_leaves_its_region",
      &Scene::sender,
-     [](Scene &s) { return s.desc_addr(1); },
+     [](Scene &s) { return s.desc_addr(s.aim); },
      [](Scene &s, std::uint64_t) {
          const std::uint64_t offset = s.sender.memory().size() - 40;
          plant(s.sender, offset);
@@ -142,48 +144,29 @@ const Change changes[] = {
      {64}},
     {"region_is_another",
      &Scene::sender,
-     [](Scene &s) { return s.desc_addr(1); },
+     [](Scene &s) { return s.desc_addr(s.aim); },
      [](Scene &, std::uint64_t good) { return good | RVIF_ADDR(7ull, 0); },
      {64}},
     {"length_leaves_the_region",
      &Scene::sender,
-     [](Scene &s) { return s.desc_len_flags(1); },
+     [](Scene &s) { return s.desc_len_flags(s.aim); },
      [](Scene &, std::uint64_t) { return std::uint64_t{60000}; },
      {64},
      [](Scene &s) {
          const std::uint64_t offset = s.sender.memory().size() - 64;
          plant(s.sender, offset);
-         s.sender.desc(1, {RVIF_ADDR(0ull, offset), 64});
+         s.sender.desc(s.aim, {RVIF_ADDR(0ull, offset), 64});
      }},
     {"length_outgrows_the_buffer",
      &Scene::sender,
-     [](Scene &s) { return s.desc_len_flags(1); },
+     [](Scene &s) { return s.desc_len_flags(s.aim); },
      [](Scene &, std::uint64_t) { return std::uint64_t{1500}; },
      {64, 1500}},
     {"length_shrinks_to_less_than_a_header",
      &Scene::sender,
-     [](Scene &s) { return s.desc_len_flags(1); },
+     [](Scene &s) { return s.desc_len_flags(s.aim); },
      [](Scene &, std::uint64_t) { return std::uint64_t{3}; },
      {64}},
-    {"chain_goes_on",
-     &Scene::sender,
-     [](Scene &s) { return s.desc_len_flags(1); },
-     [](Scene &, std::uint64_t good) { return good | std::uint64_t{RVIF_TX_MORE} << 16; },
-     {64, 128},
-     [](Scene &s) {
-         s.sender.desc(2, {s.sender.stage({whole.begin() + 64, whole.begin() + 128}), 64});
-     }},
-    {"segment_leaves_the_region",
-     &Scene::sender,
-     [](Scene &s) { return s.desc_len_flags(1); },
-     [](Scene &, std::uint64_t) { return std::uint64_t{60000}; },
-     {64, 128},
-     [](Scene &s) {
-         const std::uint64_t offset = s.sender.memory().size() - 64;
-         std::memcpy(s.sender.memory().data() + offset, whole.data() + 64, 64);
-         s.sender.desc(0, {s.sender.stage(beginning(64)), 64, RVIF_TX_MORE});
-         s.sender.desc(1, {RVIF_ADDR(0ull, offset), 64});
-     }},
     {"source_becomes_a_group_address",
      &Scene::sender,
      [](Scene &s) { return RVIF_ADDR_OFFSET(s.at); },
@@ -197,14 +180,34 @@ const Change changes[] = {
          return unit << 32 | unit;
      },
      {64}},
+    {"chain_goes_on",
+     &Scene::sender,
+     [](Scene &s) { return s.desc_len_flags(s.aim); },
+     [](Scene &, std::uint64_t good) { return good | std::uint64_t{RVIF_TX_MORE} << 16; },
+     {64, 128},
+     [](Scene &s) {
+         s.sender.desc(2, {s.sender.stage({whole.begin() + 64, whole.begin() + 128}), 64});
+     }},
+    {"segment_leaves_the_region",
+     &Scene::sender,
+     [](Scene &s) { return s.desc_len_flags(s.aim); },
+     [](Scene &, std::uint64_t) { return std::uint64_t{60000}; },
+     {64, 128},
+     [](Scene &s) {
+         const std::uint64_t offset = s.sender.memory().size() - 64;
+         std::memcpy(s.sender.memory().data() + offset, whole.data() + 64, 64);
+         s.sender.desc(0, {s.sender.stage(beginning(64)), 64, RVIF_TX_MORE});
+         s.sender.desc(1, {RVIF_ADDR(0ull, offset), 64});
+     }},
 };
 
-class ChangedAfterEveryAccess : public testing::TestWithParam<Change> {};
+// frames of them in a call, or one.
+class ChangedAfterEveryAccess : public testing::TestWithParam<std::tuple<Change, std::uint32_t>> {};
 
 TEST_P(ChangedAfterEveryAccess, TheCallUsesWhatItHasChecked)
 {
-    const Change &change = GetParam();
-    Scene s;
+    const auto &[change, count] = GetParam();
+    Scene s{count / 2};
     EXPECT_EQ(s.receiver.send(frame(broadcast, mac(2))), 1);
     const std::uint64_t stride = s.receiver.options().buf_len + 64;
     std::memset(s.receiver.memory().data() + s.receiver.buffers_at(), untouched,
@@ -225,7 +228,7 @@ TEST_P(ChangedAfterEveryAccess, TheCallUsesWhatItHasChecked)
         const std::uint64_t bad = change.bad(s, good);
         {
             const Watch watch{word, ++touches, [&] { std::memcpy(word, &bad, sizeof(bad)); }};
-            s.sender.transmit(frames);
+            s.sender.transmit(count);
             over = !watch.happened();
         }
         std::memcpy(word, &good, sizeof(good));
@@ -238,8 +241,8 @@ TEST_P(ChangedAfterEveryAccess, TheCallUsesWhatItHasChecked)
             ++arrived;
         }
     }
-    EXPECT_GT(touches, frames) << "it was not watched";
-    EXPECT_GE(arrived, touches);
+    EXPECT_GT(touches, count) << "it was not watched";
+    EXPECT_GE(arrived, count > 1 ? touches : 1); // the others of the call, or when nothing changed
     for (std::uint32_t i = 0; i < s.receiver.options().buffers; ++i) {
         for (std::uint64_t b = s.receiver.options().buf_len; b < stride; ++b)
             ASSERT_EQ(s.receiver.memory().data()[s.receiver.buffers_at() + i * stride + b],
@@ -248,8 +251,21 @@ TEST_P(ChangedAfterEveryAccess, TheCallUsesWhatItHasChecked)
     RecordProperty("accesses", static_cast<int>(touches));
 }
 
-INSTANTIATE_TEST_SUITE_P(Rvs, ChangedAfterEveryAccess, testing::ValuesIn(changes),
-                         [](const auto &tested) { return std::string{tested.param.what}; });
+std::string name(const testing::TestParamInfo<std::tuple<Change, std::uint32_t>> &tested)
+{
+    return std::get<Change>(tested.param).what;
+}
+
+// The last two are of frames in several segments.
+constexpr std::size_t of_chains = 2;
+INSTANTIATE_TEST_SUITE_P(Rvs, ChangedAfterEveryAccess,
+                         testing::Combine(testing::ValuesIn(changes), testing::Values(frames)),
+                         name);
+INSTANTIATE_TEST_SUITE_P(RvsAlone, ChangedAfterEveryAccess,
+                         testing::Combine(testing::ValuesIn(std::begin(changes),
+                                                            std::end(changes) - of_chains),
+                                          testing::Values(1u)),
+                         name);
 
 } // namespace
 } // namespace rvs::test

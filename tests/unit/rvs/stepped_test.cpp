@@ -308,6 +308,34 @@ TEST_F(Cut, BurstToOneReceiverArrivesOnceAndInOrder)
     EXPECT_EQ(victim.drops(RVIF_DROP_INTERRUPTED), 0u);
 }
 
+// The shortest way through the switch, at each of its instructions.
+TEST_F(Cut, FrameThatIsAloneInItsCallArrivesOnce)
+{
+    const Frames known{frame(mac(1), mac(3), 70)};
+    post();
+    ASSERT_EQ(victim.send(frame(mac(1), mac(3))), 1);
+    ASSERT_EQ(receiver.receive_all(victim.source()).size(), 1u);
+    std::uint64_t number = 0;
+    std::uint32_t resumed[2] = {};
+    bool was_cut = true;
+    for (std::uint32_t after = 0; was_cut && !HasFailure(); ++after) {
+        post();
+        load(known);
+        was_cut = cut(1, ++number, after);
+        const std::int64_t consumed = call(RVIF_OP_RECOVER, number);
+        ASSERT_TRUE(consumed == 0 || consumed == 1) << consumed;
+        ++resumed[consumed];
+        if (consumed == 0) {
+            ASSERT_EQ(call(RVIF_OP_TX, 1, ++number), 1);
+        }
+        ASSERT_EQ(receiver.receive_all(victim.source()), known)
+            << "cut after " << after << ", consumed " << consumed;
+    }
+    EXPECT_GT(resumed[0], 100u);
+    EXPECT_GT(resumed[1], 20u);
+    EXPECT_EQ(victim.drops(RVIF_DROP_INTERRUPTED), 0u);
+}
+
 TEST_F(Cut, BurstToSeveralReceiversNeverArrivesTwiceAndWhatIsLostIsCounted)
 {
     Frames frames;

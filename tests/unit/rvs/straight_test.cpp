@@ -116,5 +116,37 @@ TEST_F(RvsStraight, FramesWithoutABufferAreCountedAndTheNextOnesArrive)
     EXPECT_EQ(net[0].stats().frames.tx_frames, 1 + 80 + 1u);
 }
 
+TEST_F(RvsStraight, FramesThatAreAloneInTheirCallsAreCountedAndArriveAsTheyAre)
+{
+    add();
+    introduce();
+    std::uint64_t bytes = 0;
+    std::vector<Bytes> sent;
+    for (std::uint32_t i = 0; i < 200; ++i) { // round the lane a few times
+        sent.push_back(frame(mac(2), mac(1), 60 + i, i));
+        bytes += 60 + i;
+        net.post();
+        ASSERT_EQ(net[0].send(sent.back()), 1);
+        ASSERT_EQ(net[1].receive_all(net[0].source()), std::vector<Bytes>{sent.back()}) << i;
+    }
+    const auto counted = net[0].stats().frames;
+    EXPECT_EQ(counted.tx_frames, 1 + 200u);
+    EXPECT_EQ(counted.tx_bytes, 64 + bytes);
+    EXPECT_EQ(net[1].stats().frames.rx_frames, 1 + 200u);
+    EXPECT_EQ(net[1].stats().frames.rx_bytes, 64 + bytes);
+}
+
+TEST_F(RvsStraight, FramesThatAreAloneInTheirCallsNeedABufferLargeEnough)
+{
+    add();
+    introduce();
+    EXPECT_EQ(net.reached(0, known(net[1].options().buf_len)), Ports{1});
+    EXPECT_EQ(net.reached(0, known(net[1].options().buf_len + 1)), Ports{1}) << "in two buffers";
+    for (std::uint32_t i = 0; i < 70; ++i) // as many as the lane has entries, and more
+        EXPECT_EQ(net[0].send(known()), 1);
+    EXPECT_EQ(net[1].receive_all(net[0].source()).size(), 64u);
+    EXPECT_EQ(net.drops(1, RVIF_DROP_NO_BUFFER), 6u);
+}
+
 } // namespace
 } // namespace rvs::test
