@@ -39,7 +39,7 @@ class UplinkTest(unittest.TestCase):
                bed: Bed | None = None) -> Process:
         bed = bed or self.bed
         process = bed.program(name, [
-            *where.prefix, str(UPLINK), "--driver", str(bed.plugins / "librte_net_rvif.so"), "--json",
+            *where.prefix, str(UPLINK), "--driver", bed.plugins[1], "--json",
             "--name", f"elisa-test-{name}", "--rvif", f"backend=direct,socket={bed.socket}" + (rvif and "," + rvif),
             *other, *options, "--", "--no-huge", "-m", "96", "--no-shconf", "--no-telemetry"])
         process.until_says("are joined")
@@ -267,7 +267,7 @@ class UplinkTest(unittest.TestCase):
         self.bed.manager()
         where = self.namespace("a")
         eal = ("--", "--no-huge", "-m", "96", "--no-shconf", "--no-telemetry", "--log-level", "lib.eal:error")
-        driver = ("--driver", str(self.bed.plugins / "librte_net_rvif.so"), "--rvif", f"backend=direct,socket={self.bed.socket}")
+        driver = ("--driver", self.bed.plugins[1], "--rvif", f"backend=direct,socket={self.bed.socket}")
         cases = {
             (): "Exactly 1 option from [--tap,--interface,--port] is required",
             ("--tap", "t", "--interface", "u"): "Exactly 1 option from [--tap,--interface,--port] is required",
