@@ -37,7 +37,7 @@ class Session:
 @dataclass(frozen=True)
 class Plan:
     sessions: list[Session]
-    repetitions: int  # starts of each system
+    repetitions: int  # starts of each system: one may be slower than another in all it does
     passes: int  # over a session's cases, each time
     most_passes: int  # until each case was seen in every state of the CPUs (states.py)
     warm_ms: int = 100
@@ -65,8 +65,8 @@ def plan(kind: str, systems: list[str]) -> Plan:
     if "rvif" in systems:
         sessions += _scaling(few=kind == "quick")
     if kind == "quick":
-        return Plan(sessions, repetitions=3, passes=2, most_passes=5)
-    return Plan(sessions, repetitions=3, passes=2, most_passes=4)
+        return Plan(sessions, repetitions=5, passes=1, most_passes=3)
+    return Plan(sessions, repetitions=5, passes=1, most_passes=2)
 
 
 def _quick(system: str) -> list[Session]:
