@@ -49,6 +49,10 @@ class ElisaBackend final : public Backend {
     CallResult call(std::uint64_t op, std::uint64_t a1, std::uint64_t a2,
                     std::uint64_t a3) noexcept override
     {
+        // Each crossing into nothing would cost thousands of instructions: a signal and its return.
+        if (!alive()) [[unlikely]] {
+            return {.status = -ELISA_E_DEAD, .value = 0};
+        }
         const elisa::CallResult result = attachment_.call(op, a1, a2, a3);
         if (result.status == 0 && result.value != bad_token) [[likely]] {
             return {.status = 0, .value = result.value};
