@@ -9,11 +9,17 @@ namespace apps {
 namespace {
 
 std::atomic<bool> stop{false};
+std::atomic<bool> reload{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 void on_signal(int)
 {
     stop.store(true, std::memory_order_relaxed);
+}
+
+void on_hangup(int)
+{
+    reload.store(true, std::memory_order_relaxed);
 }
 
 } // namespace
@@ -57,6 +63,14 @@ const std::atomic<bool> &stop_requested()
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
     return stop;
+}
+
+std::atomic<bool> &reload_requested()
+{
+    struct sigaction action {};
+    action.sa_handler = on_hangup;
+    ::sigaction(SIGHUP, &action, nullptr);
+    return reload;
 }
 
 } // namespace apps

@@ -26,4 +26,7 @@ int fail(std::string_view program, const elisa::Error &error);
 // SIGINT and SIGTERM set it from now on.
 [[nodiscard]] const std::atomic<bool> &stop_requested();
 
+// SIGHUP sets it from now on; who has seen it clears it.
+[[nodiscard]] std::atomic<bool> &reload_requested();
+
 } // namespace apps

@@ -125,9 +125,12 @@ Result<void> serve(Export &served, Service &service, const std::atomic<bool> &st
             return recovered;
         }
     }
+    constexpr std::chrono::microseconds shortest{50};
+    constexpr std::chrono::microseconds longest{10'000};
     auto next_tick = std::chrono::steady_clock::now() + options.tick;
+    auto pause = shortest;
     while (!stop.load(std::memory_order_relaxed)) {
-        const auto event = served.wait(std::min(options.tick, std::chrono::milliseconds{100}));
+        const auto event = served.poll();
         if (!event) {
             return event.error();
         }
@@ -135,8 +138,12 @@ Result<void> serve(Export &served, Service &service, const std::atomic<bool> &st
             if (auto handled = loop.handle(**event); !handled) {
                 return handled;
             }
-        } else if (options.exit_when_idle && loop.idle_again()) {
-            break;
+            pause = shortest;
+        } else if (options.exit_when_idle && pause == longest && loop.idle_again()) {
+            break; // nobody has come back at once
+        } else {
+            service.pause(pause);
+            pause = std::min(pause * 2, longest);
         }
         if (const auto now = std::chrono::steady_clock::now(); now >= next_tick) {
             service.tick();

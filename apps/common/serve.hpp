@@ -8,6 +8,7 @@
 #include <chrono>
 #include <span>
 #include <string_view>
+#include <thread>
 
 namespace apps {
 
@@ -32,6 +33,8 @@ class Service {
     }
     // About every `ServeOptions::tick`.
     virtual void tick() {}
+    // There is no event: what else there is to do, and sleep for `most` at the most.
+    virtual void pause(std::chrono::microseconds most) { std::this_thread::sleep_for(most); }
 };
 
 struct ServeOptions {

@@ -141,7 +141,8 @@ std::string man_page(const CLI::App &app)
         escaped("operates the ELISA switch and its host") +
         "\n.SH SYNOPSIS\n.B elisactl\n[\\-\\-json] [\\-\\-socket PATH] COMMAND [ARGUMENTS]\n.SH DESCRIPTION\n"
         ".B host\nand\n.B export\nask the kernel module by /dev/elisa: they run on the host, as root. The other commands ask the\n"
-        "manager, vmnet of the direct backend, by its control socket: they run where it does.\n.B doctor\nlooks at what there is.\n.SH OPTIONS\n";
+        "manager, vmnet, by its control socket: they run where vmnet does, which is the manager's VM with the elisa\n"
+        "backend, and this machine with the direct one.\n.B doctor\nlooks at what there is.\n.SH OPTIONS\n";
     man_options(app, out);
     out += ".SH COMMANDS\n";
     man_commands(app, "", out);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a manager is looked at and told what to do while it runs: its journal, the control socket,
-// the counters for Prometheus.
+// the counters for Prometheus. Both backends' loops have one.
 #pragma once
 
 #include "capture.hpp"

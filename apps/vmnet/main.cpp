@@ -2,6 +2,7 @@
 // The network's manager: exports the switch and admits guests to its ports.
 #include "clock.hpp"
 #include "config.hpp"
+#include "console.hpp"
 #include "program.hpp"
 #include "service.hpp"
 
@@ -22,6 +23,7 @@ struct Options {
     std::string config;
     std::vector<std::string> admit;
     std::string image = "rvs";
+    std::string control;
     bool exit_when_idle = false;
     bool check = false;
 };
@@ -48,14 +50,28 @@ elisa::Result<vmnet::Config> configuration(const Options &options)
     return config;
 }
 
+// Behind the switch, where its calls find it at the same address.
+std::span<std::byte> capture_memory(const elisa::Export &served, const rvs::Switch &rvs_switch)
+{
+    constexpr std::size_t page = 4096;
+    const auto heap = served.heap();
+    const std::size_t used = (rvs_switch.size() + page - 1) & ~(page - 1);
+    if (!served.same_addresses() || used >= heap.size()) {
+        return {};
+    }
+    return heap.subspan(used);
+}
+
 int run(const Options &options)
 {
+    auto &again = apps::reload_requested();
     const auto &stop = apps::stop_requested();
     auto config = configuration(options);
     if (!config) {
         return apps::fail("vmnet", config.error());
     }
-    if (config->needs_clock() && config->limits.clock_hz == 0) {
+    // Also where nobody's rate is limited yet: it may be, while the switch runs.
+    if (config->limits.clock_hz == 0) {
         config->limits.clock_hz = vmnet::measure_tsc_hz();
     }
     if (options.check) {
@@ -67,7 +83,9 @@ int run(const Options &options)
     if (!image) {
         return apps::fail("vmnet", image.error());
     }
-    const std::size_t footprint = rvs::Switch::footprint(config->limits);
+    constexpr std::uint32_t usual_capture_mib = 2;
+    const std::size_t footprint = rvs::Switch::footprint(config->limits) +
+                                  (std::size_t{config->capture_mib.value_or(usual_capture_mib)} << 20);
     auto served = elisa::Export::open(config->export_name, *image, footprint);
     if (!served) {
         return apps::fail("vmnet", served.error());
@@ -86,17 +104,31 @@ int run(const Options &options)
             return apps::fail("vmnet", published.error());
         }
     }
-    std::printf("vmnet: the switch is ready as export '%s', %zu guest(s) are admitted\n",
-                config->export_name.c_str(), config->guests.size());
-    std::fflush(stdout);
+    vmnet::Journal journal;
+    vmnet::configure(journal, *config);
+    vmnet::Ports ports{*rvs_switch, *config, journal};
+    vmnet::Console console{journal};
+    const std::string control =
+        options.control.empty() ? "/run/elisa/" + config->export_name + ".sock" : options.control;
+    const auto opened = console.open(control, {"elisa", config->export_name, options.config}, *rvs_switch,
+                                     ports,
+                                     config->capture_mib.value_or(usual_capture_mib) == 0
+                                         ? std::span<std::byte>{}
+                                         : capture_memory(*served, *rvs_switch));
+    if (!opened) {
+        return apps::fail("vmnet", opened.error());
+    }
+    journal.tell(vmnet::Level::info, "ready",
+                 "the switch is ready as export '" + config->export_name + "', " +
+                     std::to_string(config->guests.size()) + " guest(s) are admitted");
 
-    vmnet::PortService service{*rvs_switch, *config};
+    vmnet::PortService service{*rvs_switch, ports, console, again};
     const auto done =
         apps::serve(*served, service, stop, {.exit_when_idle = options.exit_when_idle});
-    const auto ports = service.ports();
-    std::fputs(vmnet::to_table(ports).c_str(), stdout);
+    const auto records = ports.records();
+    std::fputs(vmnet::to_table(records).c_str(), stdout);
     apps::print_result(
-        {{"program", "vmnet"}, {"backend", "elisa"}, {"ports", vmnet::to_json(ports)}});
+        {{"program", "vmnet"}, {"backend", "elisa"}, {"ports", vmnet::to_json(records)}});
     return done ? 0 : apps::fail("vmnet", done.error());
 }
 
@@ -135,6 +167,8 @@ try {
     app.add_option("--config", options.config, "TOML file: who is admitted");
     app.add_option("--admit", options.admit, "Label to admit; may be repeated");
     app.add_option("--image", options.image, "The switch: name or path")->capture_default_str();
+    app.add_option("--control", options.control,
+                   "Socket for elisactl; /run/elisa/EXPORT.sock unless told, none: no socket");
     app.add_flag("--exit-when-idle", options.exit_when_idle, "End when the last guest has gone");
     app.add_flag("--check", options.check, "Check the configuration and end");
     CLI11_PARSE(app, argc, argv);

@@ -102,6 +102,27 @@ void Ports::close(rvs::PortId port, const std::string &who)
                   std::move(fields));
 }
 
+void Ports::adopt(rvs::PortId id, const std::string &label)
+{
+    const GuestConfig *const guest = config_.find(label);
+    Port &port = ports_[id];
+    port.guest = guest != nullptr ? *guest : GuestConfig{.label = label};
+    rvs::PortInfo info;
+    port.up = !switch_.port_info(id, info) || info.link;
+    // The predecessor's settings by hand are not known; those of the file are.
+    std::string why = "the configuration has no [[guest]] for it";
+    if (guest != nullptr) {
+        const auto applied = apply(id, port, *guest, config_);
+        if (applied) {
+            return;
+        }
+        why = applied.error().message;
+    }
+    journal_.tell(Level::warning, "port-adopted",
+                  named(id) + " of '" + label + "' keeps the settings that it had: " + why,
+                  about(id, label));
+}
+
 Result<void> Ports::link(rvs::PortId id, bool up)
 {
     const auto found = ports_.find(id);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The switch's ports as a manager has them: who is at each, what it may do now, what it counted.
+// Both backends open, change and close ports here.
 #pragma once
 
 #include "config.hpp"
@@ -30,6 +31,8 @@ class Ports {
                                     const std::string &who);
     // Remembers its counters.
     void close(rvs::PortId port, const std::string &who);
+    // It was open before this process was there, and belongs to `label`.
+    void adopt(rvs::PortId port, const std::string &label);
 
     // Holds a port down, or no more; see rvs::Switch::port_link().
     elisa::Result<void> link(rvs::PortId port, bool up);

@@ -2,13 +2,11 @@
 // The export's events as acts upon the switch: an attachment is a port.
 #pragma once
 
-#include "config.hpp"
+#include "console.hpp"
+#include "ports.hpp"
 #include "rvs/switch.hpp"
 #include "serve.hpp"
-#include "statistics.hpp"
 
-#include <chrono>
-#include <deque>
 #include <map>
 #include <span>
 #include <vector>
@@ -17,8 +15,9 @@ namespace vmnet {
 
 class PortService final : public apps::Service {
   public:
-    PortService(rvs::Switch &rvs_switch, const Config &config)
-        : switch_{rvs_switch}, config_{config}
+    // again: set when the configuration is to be read again.
+    PortService(rvs::Switch &rvs_switch, Ports &ports, Console &console, std::atomic<bool> &again)
+        : switch_{rvs_switch}, ports_{ports}, console_{console}, again_{again}
     {
     }
 
@@ -30,23 +29,16 @@ class PortService final : public apps::Service {
     void region_del(elisa::AttachmentId id, const elisa::RegionDelEvent &event) override;
     void recover(std::span<const elisa::Attached> attached) override;
     void tick() override;
-
-    // Ports that were, then those that are.
-    [[nodiscard]] std::vector<PortRecord> ports() const;
+    void pause(std::chrono::microseconds most) override;
 
   private:
-    struct Port {
-        rvs::PortId id;
-        const GuestConfig *guest;
-    };
-
-    [[nodiscard]] const Port *find(elisa::AttachmentId id) const;
+    [[nodiscard]] std::optional<rvs::PortId> find(elisa::AttachmentId id) const;
 
     rvs::Switch &switch_;
-    const Config &config_;
-    std::map<elisa::AttachmentId, Port> ports_;
-    std::deque<GuestConfig> former_; // who is attached, but in the configuration no more
-    std::vector<PortRecord> gone_;
+    Ports &ports_;
+    Console &console_;
+    std::atomic<bool> &again_;
+    std::map<elisa::AttachmentId, rvs::PortId> attached_;
     std::uint64_t ticks_ = 0;
 };
 
