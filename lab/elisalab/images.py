@@ -2,7 +2,8 @@
 """What the emulated host and the guests boot from.
 
   root image   Debian's busybox, QEMU and python3; slow to make, cached, the same for every run
-  guest cpio   busybox alone ("plain"), or with Debian's dpdk-testpmd ("dpdk"); cached
+  guest cpio   busybox alone ("plain"), or with Debian's dpdk-testpmd ("dpdk"); cached. "tools" is plain,
+             and has elisactl from build/guest
   payload      everything that changes in a day's work: kernel modules, build/host, build/guest, the agent, the job
 """
 
@@ -132,8 +133,8 @@ def _project_cpio(kind: str, binaries: Binaries, have: Path, archive: Path, scra
     place = root.root / "elisa"
     place.mkdir()
     if binaries.guest.is_dir():
-        needing_dpdk = () if kind == "dpdk" else ("librte_*", "dpdk")
-        shutil.copytree(binaries.guest, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*needing_dpdk))
+        left_out = [*(() if kind == "dpdk" else ("librte_*", "dpdk")), *(() if kind == "tools" else ("elisactl",))]
+        shutil.copytree(binaries.guest, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left_out))
     in_base = set(_cpio_names(have))
     for program in sorted(p for p in place.rglob("*") if p.is_file() and _is_dynamic_elf(p)):
         for library in tree.libraries(program, binaries.guest / "lib"):
