@@ -91,6 +91,33 @@ std::uint64_t settled_counter(const Attachment &attachment, const ClientOptions 
     return read_counter(attachment);
 }
 
+// Until the manager has heard of a removal the image still has the address, which leads to a scratch page: the call
+// returns, but this memory is out of its reach. Whether the manager is faster than this call is chance.
+elisa::Result<bool> out_of_reach_once_removed(Attachment &attachment, const elisa::HugeMemory &memory)
+{
+    constexpr int tries = 100;
+    auto *const word = reinterpret_cast<volatile std::uint64_t *>(memory.data());
+    for (int i = 0; i < tries; ++i) {
+        auto region = attachment.register_region(memory.range());
+        if (!region) {
+            return region.error();
+        }
+        const std::uint64_t id = region->id().value();
+        *word = 1;
+        if (auto removed = region->remove(); !removed) {
+            return removed.error();
+        }
+        const auto poked = attachment.call(NOP_POKE, id, 0, 2);
+        if (!poked.ok() || *word != 1) {
+            return false;
+        }
+        if (poked.value == 0) {
+            return true;
+        }
+    }
+    return elisa::make_error(elisa::Errc::state, "the manager was always faster: what a removed region leads to was not seen");
+}
+
 // The image reads and writes this process's memory, and what is not in the region is refused.
 elisa::Result<bool> check_region(Attachment &attachment)
 {
@@ -117,11 +144,10 @@ elisa::Result<bool> check_region(Attachment &attachment)
     if (auto removed = region->remove(); !removed) {
         return removed.error();
     }
-    // Until the manager has heard of it the address leads to a scratch page: the call returns, but
-    // this memory is out of its reach.
-    words[0] = 1;
-    good &= attachment.call(NOP_POKE, id, 0, 2).ok() && words[0] == 1;
-    return good;
+    if (!good) {
+        return false;
+    }
+    return out_of_reach_once_removed(attachment, *memory);
 }
 
 } // namespace
