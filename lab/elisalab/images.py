@@ -2,8 +2,8 @@
 """What the emulated host and the guests boot from.
 
   root image   Debian's busybox, QEMU and python3; slow to make, cached, the same for every run
-  guest cpio   busybox alone ("plain"), or with Debian's dpdk-testpmd ("dpdk"); cached. "tools" is plain,
-             and has elisactl from build/guest
+  guest cpio   busybox alone ("plain"), with Debian's dpdk-testpmd ("dpdk"), or with iperf3, too ("sockets"); cached.
+             "tools" is plain, and has elisactl from build/guest
   payload      everything that changes in a day's work: kernel modules, build/host, build/guest, the agent, the job
 """
 
@@ -31,6 +31,7 @@ _PYTHON_SKIP = (
     "multiprocessing", "curses", "dbm", "sqlite3", "wsgiref", "lib-dynload",
 )
 # EAL loads every driver of its plugin folder at start; in an emulated guest each costs a tenth of a second.
+_WITH_DPDK = ("dpdk", "sockets")
 _DPDK_DRIVERS = ("bus_vdev", "bus_pci", "mempool_ring", "net_null", "net_ring", "net_virtio")
 
 
@@ -73,10 +74,12 @@ def host_root() -> Path:
 
 
 def guest_base(kind: str) -> Path:
-    """The part of a guest's initramfs that comes from Debian: kind 'plain' or 'dpdk'."""
+    """The part of a guest's initramfs that comes from Debian: kind 'plain', 'dpdk' or 'sockets'."""
     packages = "busybox-static libc6 libgcc-s1"
-    if kind == "dpdk":
+    if kind in _WITH_DPDK:
         packages += " dpdk-dev libnuma1"
+    if kind == "sockets":
+        packages += " iperf3 libiperf0"
     code = [LAB / "guest", LAB / "elisalab/images.py", LAB / "elisalab/tree.py"]
 
     def build(folder: Path) -> None:
@@ -88,8 +91,10 @@ def guest_base(kind: str) -> Path:
         for name in ("libstdc++.so.6", "libgcc_s.so.1"):
             root.add_library(_LIBDIR / name)
             root.add_libraries_of(_LIBDIR / name)
-        if kind == "dpdk":
+        if kind in _WITH_DPDK:
             _add_dpdk(root)
+        if kind == "sockets":
+            root.add_program(Path("/usr/bin/iperf3"))
         tree.make_cpio(root.root, folder / "base.cpio")
         shutil.rmtree(root.root)
 
@@ -133,7 +138,7 @@ def _project_cpio(kind: str, binaries: Binaries, have: Path, archive: Path, scra
     place = root.root / "elisa"
     place.mkdir()
     if binaries.guest.is_dir():
-        left_out = [*(() if kind == "dpdk" else ("librte_*", "dpdk")), *(() if kind == "tools" else ("elisactl",))]
+        left_out = [*(() if kind in _WITH_DPDK else ("librte_*", "dpdk")), *(() if kind == "tools" else ("elisactl",))]
         shutil.copytree(binaries.guest, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left_out))
     in_base = set(_cpio_names(have))
     for program in sorted(p for p in place.rglob("*") if p.is_file() and _is_dynamic_elf(p)):

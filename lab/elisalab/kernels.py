@@ -91,7 +91,8 @@ def _build(name: str, line: str, fragments: list[Path], targets: list[str]) -> P
 
 def guest_kernel() -> Path:
     """The guests' vmlinux, booted by QEMU through PVH."""
-    return _build("l2", LINES[0], [LAB / "kernel/guest.fragment"], ["vmlinux"]) / "vmlinux"
+    fragments = [LAB / "kernel/guest.fragment", LAB / "kernel/guest-only.fragment"]
+    return _build("l2", LINES[0], fragments, ["vmlinux"]) / "vmlinux"
 
 
 def _host_tree(kind: str, line: str) -> Path:
