@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
-from . import campaigns, emulated, figures, host_kernels, kernels, local, modules, scenario, vm_figures
+from . import campaigns, emulated, figures, host_kernels, kernels, kvs_figures, local, modules, paper, scenario, vm_figures
 from .log import LabError, say
 from .report import Report
 
@@ -92,24 +92,59 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    return {"roundtrip": _bench_roundtrip, "vm": _bench_vm}[arguments.name](arguments)
+    return {"roundtrip": _bench_roundtrip, "vm": _bench_vm, "kvs": _bench_kvs, "paper": _bench_paper}[arguments.name](arguments)
 
 
 def _bench_vm(arguments: argparse.Namespace) -> int:
     scenarios = {system: scenario.load(name) for system, name in vm_figures.SCENARIOS.items()}
+    rows, lost = _of_each_system(scenarios, vm_figures.results, arguments)
+    cpus = max(one["host_cpus"] for one in scenarios.values())
+    _write_json(arguments.json, {"cpus": cpus, "results": rows})
+    print(vm_figures.table(rows, cpus))
+    return _told(lost)
+
+
+def _bench_kvs(arguments: argparse.Namespace) -> int:
+    scenarios = {system: scenario.load(name) for system, name in kvs_figures.SCENARIOS.items()}
+    rows, lost = _of_each_system(scenarios, kvs_figures.results, arguments)
+    _write_json(arguments.json, {"results": rows})
+    print(kvs_figures.table(rows))
+    return _told(lost)
+
+
+def _bench_paper(arguments: argparse.Namespace) -> int:
+    local_machine = arguments.machine == "local"
+    # The emulator's TSC counts instructions; a CPU's, time.
+    found, missing = paper.collect(_play(paper.scenarios(), arguments), "TSC ticks" if local_machine else "instructions")
+    where = "this machine" if local_machine else "an emulated Intel host (Bochs), where instructions and VM exits are exact and time means nothing"
+    path = paper.write(found, where, arguments.build / "paper")
+    _write_json(arguments.json, found)
+    print(path.read_text())
+    say(f"tables and plots: {path.parent}")
+    return _told([f"missing in the tables: {why}" for why in missing])
+
+
+_Results = Callable[[str, dict[str, Any], dict[str, Any]], list[dict[str, Any]]]
+
+
+def _of_each_system(
+    scenarios: dict[str, dict[str, Any]], results: _Results, arguments: argparse.Namespace
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What the systems' scenarios give, and why some give nothing: of some is better than of none, after so long a run."""
     played = _play(list(scenarios.values()), arguments)
-    rows = []
-    lost = []  # of some systems is better than nothing, after so long a run
+    rows: list[dict[str, Any]] = []
+    lost = []
     for system, one in scenarios.items():
         try:
             if not played[one["name"]]["ok"]:
                 raise LabError(f"{one['name']} failed (see above); logs: {arguments.logs or arguments.build / 'logs/lab'}/{one['name']}")
-            rows += vm_figures.results(system, one, played[one["name"]])
+            rows += results(system, one, played[one["name"]])
         except LabError as error:
             lost.append(f"no figures of {system}: {error}")
-    cpus = max(one["host_cpus"] for one in scenarios.values())
-    _write_json(arguments.json, {"cpus": cpus, "results": rows})
-    print(vm_figures.table(rows, cpus))
+    return rows, lost
+
+
+def _told(lost: list[str]) -> int:
     for why in lost:
         say(f"error: {why}")
     return 1 if lost else 0
@@ -197,7 +232,7 @@ def main() -> int:
                       help="exit 0 if every scenario was played, however it went; `verdict` tells")
     demos = verbs.add_parser("demo", help="frames between two guests through the switch")
     benches = verbs.add_parser("bench", help="run a bench")
-    benches.add_argument("name", choices=("roundtrip", "vm"))
+    benches.add_argument("name", choices=("roundtrip", "vm", "kvs", "paper"))
     campaigns_ = verbs.add_parser("campaign", help="all scenarios about one thing, and a table")
     campaigns_.add_argument("name", choices=tuple(campaigns.KINDS))
     for verb in (runs, demos, benches, campaigns_):

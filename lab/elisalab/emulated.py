@@ -42,10 +42,9 @@ class Lab:
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def prepare(self, job: dict[str, Any], shell: bool = False) -> bochs.Machine:
-        kinds = {vm["image"] for each in job["scenarios"] for vm in each["vm"]} or {"plain"}
         log = self.run_dir / "images.log"
         staged = self.run_dir / "payload"
-        images.stage(staged, self.binaries, kernels.guest_kernel(), self.kernel, self.modules, job, kinds)
+        images.stage(staged, self.binaries, kernels.guest_kernel(), self.kernel, self.modules, job)
         images.payload_disk(staged, self.run_dir / "payload.img", log)
         shutil.rmtree(staged)
         cpus = max([each["host_cpus"] for each in job["scenarios"]], default=1)

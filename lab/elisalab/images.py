@@ -15,6 +15,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import cache, tree
 from .kernels import KVM_PATCH, LAB, HostKernel, package_version
@@ -30,8 +31,8 @@ _PYTHON_SKIP = (
     "idlelib", "ensurepip", "tkinter", "turtledemo", "*.opt-1.pyc", "*.opt-2.pyc", "sitecustomize.py", "venv",
     "multiprocessing", "curses", "dbm", "sqlite3", "wsgiref", "lib-dynload",
 )
-# EAL loads every driver of its plugin folder at start; in an emulated guest each costs a tenth of a second.
 _WITH_DPDK = ("dpdk", "sockets")
+# EAL loads every driver of its plugin folder at start; in an emulated guest each costs a tenth of a second.
 _DPDK_DRIVERS = ("bus_vdev", "bus_pci", "mempool_ring", "net_null", "net_ring", "net_virtio")
 
 
@@ -182,13 +183,15 @@ def stage(
     guest_kernel: Path | None,
     kernel: HostKernel | None,
     modules: Path | None,
-    job: dict[str, object],
-    kinds: set[str],
+    job: dict[str, Any],
 ) -> None:
     """Everything that the agent needs, laid out as on the payload disk. `kernel` is None on a local machine."""
     (folder / "guest").mkdir(parents=True)
     if guest_kernel is not None:
         (folder / "guest/vmlinux").symlink_to(guest_kernel)
+    kinds = {vm["image"] for scenario in job["scenarios"] for vm in scenario["vm"]}
+    if guest_kernel is not None:
+        kinds = kinds or {"plain"}
     for kind in sorted(kinds):
         base = guest_base(kind)
         project = folder / "guest/project.cpio"
@@ -204,6 +207,13 @@ def stage(
     shutil.copytree(LAB.parent / "tests/lab/host", folder / "tests")
     if binaries.host.is_dir():
         shutil.copytree(binaries.host, folder / "host")
+    for name in sorted({name for scenario in job["scenarios"] for name in scenario["host_programs"]}):
+        program = binaries.guest / "bin" / name  # or what `name` is, if that begins with a /
+        if not program.exists():
+            raise LabError(f"there is no {program}: build it (./elisa build user), or install the package that has it")
+        (folder / "host/bin").mkdir(parents=True, exist_ok=True)
+        shutil.copy(program, folder / "host/bin")
+    if (folder / "host").is_dir():
         _add_host_libraries(folder / "host")
     if kernel is not None:
         stock = folder / "modules/stock"

@@ -72,10 +72,9 @@ def run(job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
 def _run_in(folder: Path, job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
     payload, events_path = folder / "payload", folder / "events"
     payload.mkdir()
-    kinds = {vm["image"] for scenario in job["scenarios"] for vm in scenario["vm"]}
-    guest_kernel = kernels.guest_kernel() if kinds else None
+    guest_kernel = kernels.guest_kernel() if any(scenario["vm"] for scenario in job["scenarios"]) else None
     images.stage(payload, images.Binaries(build), guest_kernel, None, None,
-                 {**job, "events": str(events_path), "loads_modules": False}, kinds)
+                 {**job, "events": str(events_path), "loads_modules": False})
     events = _EventFile(events_path)
     output = report.logs / "agent.out"
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -11,9 +11,12 @@
     runs = 1                 # how many times it does what it is about, for a campaign's table
     allow_kernel = ["re"]    # lines of the host's kernel log that look like trouble and may come
     expect_kernel = ["re"]   # lines that look like trouble and must come
+    host_programs = ["kvs"]  # programs of build/guest/bin, or of this machine by path, that `run` steps use
 
     [[vm]]
     name = "a"
+    count = 1                # more: so many like this, named a0, a1, ...; {n} in their strings is that number, and a
+                             # step that names "a" is about them all
     role = "guest"           # guest, manager, or none (not registered with elisa.ko)
     label = "a"              # default: the name
     memory = 256             # MiB
@@ -54,10 +57,10 @@ SCENARIOS = LAB / "scenarios"
 
 _TOP: dict[str, Any] = {
     "description": "", "timeout": 120, "modules": "elisa", "host_cpus": 1, "suite": "test", "campaign": "", "runs": 1,
-    "allow_kernel": [], "expect_kernel": [], "vm": [], "step": [],
+    "allow_kernel": [], "expect_kernel": [], "host_programs": [], "vm": [], "step": [],
 }
 _VM: dict[str, Any] = {
-    "name": "", "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm", "image": "plain",
+    "name": "", "count": 1, "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm", "image": "plain",
     "hugepages": 0, "program": "", "kernel": "", "qemu": [], "cpu": "host,-pcid", "append": "", "reboots": False,
 }
 _CHOICES = {
@@ -110,14 +113,16 @@ def parse(text: str, name: str) -> dict[str, Any]:
         raise LabError(f"scenario {name}: {error}") from None
     scenario = _filled(raw, _TOP, f"scenario {name}")
     scenario["name"] = name
-    scenario["vm"] = [_vm(raw_vm, f"scenario {name}, vm {number}") for number, raw_vm in enumerate(scenario["vm"], 1)]
+    groups = [_vms(raw_vm, f"scenario {name}, vm {number}") for number, raw_vm in enumerate(scenario["vm"], 1)]
+    several = {group: [vm["name"] for vm in vms] for group, vms in groups if len(vms) > 1}
+    scenario["vm"] = [vm for _, vms in groups for vm in vms]
     known = [vm["name"] for vm in scenario["vm"]]
     if len(set(known)) != len(known):
         raise LabError(f"scenario {name}: two VMs have the same name")
     if not scenario["step"]:
         scenario["step"] = [{"start": known}, {"wait_exit": known, "timeout": scenario["timeout"]}]
     scenario["step"] = [
-        _step(step, known, f"scenario {name}, step {number}") for number, step in enumerate(scenario["step"], 1)
+        _step(step, known, several, f"scenario {name}, step {number}") for number, step in enumerate(scenario["step"], 1)
     ]
     return scenario
 
@@ -140,8 +145,28 @@ def _filled(raw: dict[str, Any], defaults: dict[str, Any], where: str) -> dict[s
     return {**defaults, **raw}
 
 
-def _vm(raw: dict[str, Any], where: str) -> dict[str, Any]:
-    vm = _filled(raw, _VM, where)
+def _vms(raw: dict[str, Any], where: str) -> tuple[str, list[dict[str, Any]]]:
+    """What the VMs are called together, and each of them."""
+    one = _filled(raw, _VM, where)
+    count = one.pop("count")
+    if count == 1:
+        return one["name"], [_vm(one, where)]
+    if not 1 < count <= 64:
+        raise LabError(f"{where}: 'count' must be from 1 to 64, not {count}")
+    numbered = {**one, "name": one["name"] + "{n}"}
+    return one["name"], [_vm(_with_number(numbered, str(number)), where) for number in range(count)]
+
+
+def _with_number(value: Any, number: str) -> Any:
+    """The value with {n} replaced in every string."""
+    if isinstance(value, dict):
+        return {key: _with_number(each, number) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_number(each, number) for each in value]
+    return value.replace("{n}", number) if isinstance(value, str) else value
+
+
+def _vm(vm: dict[str, Any], where: str) -> dict[str, Any]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", vm["name"]):
         raise LabError(f"{where}: a VM's name is of the form [a-z][a-z0-9_]*, not '{vm['name']}'")
     if not vm["program"]:
@@ -150,7 +175,7 @@ def _vm(raw: dict[str, Any], where: str) -> dict[str, Any]:
     return vm
 
 
-def _step(raw: dict[str, Any], known: list[str], where: str) -> dict[str, Any]:
+def _step(raw: dict[str, Any], known: list[str], several: dict[str, list[str]], where: str) -> dict[str, Any]:
     verbs = [key for key in raw if key in _STEPS]
     if len(verbs) != 1:
         raise LabError(f"{where}: exactly one of {', '.join(_STEPS)} is needed, found {', '.join(raw) or 'nothing'}")
@@ -162,6 +187,9 @@ def _step(raw: dict[str, Any], known: list[str], where: str) -> dict[str, Any]:
         raise LabError(f"{where}: '{verb}' does not know '{key}'")
     for key in required - raw.keys():
         raise LabError(f"{where}: '{verb}' needs '{key}'")
+    if names_vms and list in (kind if isinstance(kind, tuple) else (kind,)):
+        named = [raw[verb]] if isinstance(raw[verb], str) else raw[verb]
+        raw = {**raw, verb: [vm for name in named for vm in several.get(name, [name])]}
     mentioned = raw[verb] if names_vms else raw.get("vm", [])
     for vm in [mentioned] if isinstance(mentioned, str) else mentioned:
         if vm not in known:

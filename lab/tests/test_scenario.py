@@ -26,6 +26,7 @@ class ScenarioMistakes(unittest.TestCase):
         "wait without a pattern": (_VM + '[[step]]\nwait = "a"\n', "'wait' needs 'pattern'"),
         "broken pattern": (_VM + '[[step]]\nwait = "a"\npattern = "("\n', "not a regular expression"),
         "key that a step does not know": (_VM + '[[step]]\nstart = "a"\nstatus = 0\n', "'start' does not know 'status'"),
+        "more VMs than there can be": ('[[vm]]\nname = "a"\nprogram = "x"\ncount = 65\n', "'count' must be from 1 to 64"),
         "value of the wrong type": (_VM + "[[step]]\nstart = 3\n", "wrong type"),
     }
 
@@ -40,6 +41,13 @@ class Scenarios(unittest.TestCase):
     def test_without_steps_every_vm_is_started_and_must_end_well(self) -> None:
         parsed = scenario.parse(_VM, "s")
         self.assertEqual([next(iter(step)) for step in parsed["step"]], ["start", "wait_exit"])
+
+    def test_vms_that_are_alike_are_written_once(self) -> None:
+        vm = '[[vm]]\nname = "a"\ncount = 2\nprogram = "echo {n}"\nqemu = ["-name", "x{n}"]\n'
+        parsed = scenario.parse(vm + '[[step]]\nstart = "a"\n[[step]]\nkill = "a1"\n', "s")
+        self.assertEqual([(one["name"], one["label"], one["program"], one["qemu"]) for one in parsed["vm"]],
+                         [("a0", "a0", "echo 0", ["-name", "x0"]), ("a1", "a1", "echo 1", ["-name", "x1"])])
+        self.assertEqual([parsed["step"][0]["start"], parsed["step"][1]["kill"]], [["a0", "a1"], ["a1"]])
 
     def test_every_wait_is_bounded(self) -> None:
         parsed = scenario.parse(_VM + '[[step]]\nwait = "a"\npattern = "x"\n', "s")

@@ -38,6 +38,13 @@ class VmFiguresTest(unittest.TestCase):
             with self.assertRaises(LabError):
                 self.rows(**changed)
 
+    def test_ends_in_one_vm_have_no_exits_of_their_own(self) -> None:
+        one = result()
+        one["vms"] = {"pair": {"results": [*one["vms"]["source"]["results"], *one["vms"]["sink"]["results"]], "kvm": {}}}
+        (row,) = vm_figures.results("direct", {"name": "x", "host_cpus": 2}, one)
+        self.assertEqual((200.0, None), (row["instructions_per_frame"], row["exits_per_frame"]))
+        self.assertIn(" - ", vm_figures.table([row], 2))
+
     def test_verdicts_go_either_way(self) -> None:
         ours = self.rows()[0]
         lines = vm_figures.table([ours, {**ours, "system": "vhost-net", "instructions_per_frame": 500.0}], 2)

@@ -24,6 +24,7 @@ struct Connection {
 void add_manager(CLI::App &app, int &status);
 void add_access(CLI::App &app, int &status);
 void add_exercise(CLI::App &app, int &status);
+void add_load(CLI::App &app, int &status);
 void add_memcached(CLI::App &app, int &status);
 
 } // namespace kvs::cli

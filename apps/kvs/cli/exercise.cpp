@@ -2,11 +2,11 @@
 // `kvs exercise`: uses the store and checks every answer. For tests, and to see that an installation works.
 #include "connection.hpp"
 #include "program.hpp"
+#include "random.hpp"
 
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <x86intrin.h>
 
 namespace kvs::cli {
 namespace {
@@ -22,22 +22,6 @@ struct Options {
     std::uint64_t seed = 1;
     bool for_ever = false;
     bool forgetful = false;
-    bool plain = false;
-};
-
-class Random {
-  public:
-    explicit Random(std::uint64_t seed) : state_{seed * 0x9e3779b97f4a7c15 + 1} {}
-    std::uint64_t operator()()
-    {
-        state_ ^= state_ << 13;
-        state_ ^= state_ >> 7;
-        state_ ^= state_ << 17;
-        return state_;
-    }
-
-  private:
-    std::uint64_t state_;
 };
 
 // A value tells which key it is of, and all of it follows from its first bytes.
@@ -87,23 +71,19 @@ elisa::Result<void> mix(Client &client, const Options &options, Random &random, 
             ++tally.gets;
             if (*value) {
                 ++tally.hits;
-                tally.wrong += options.plain || is_sound((*value)->bytes, number, scratch) ? 0 : 1;
+                tally.wrong += is_sound((*value)->bytes, number, scratch) ? 0 : 1;
             }
             continue;
         }
-        if (random() % 20 == 0 && !options.plain) {
+        if (random() % 20 == 0) {
             if (const auto erased = client.erase(key); !erased) {
                 return erased.error();
             }
             ++tally.deletes;
             continue;
         }
-        const std::size_t size =
-            options.plain ? options.largest : 16 + random() % (options.largest - 15);
-        const auto value = client.room().first(size);
-        if (!options.plain) {
-            compose(value, number, random());
-        }
+        const auto value = client.room().first(16 + random() % (options.largest - 15));
+        compose(value, number, random());
         if (const auto put = client.put(key, {value.data(), value.size()}); !put) {
             return put.error();
         }
@@ -162,9 +142,6 @@ int exercise(const Options &options)
     std::fflush(stdout);
     Random random{options.seed ^ (std::uint64_t{client->port()} << 32)};
     Tally tally;
-    const std::uint64_t began = __rdtsc();
-    std::printf("ELISA-MARK begin\n");
-    std::fflush(stdout);
     do {
         if (const auto mixed = mix(*client, options, random, tally); !mixed) {
             return apps::fail("kvs", mixed.error());
@@ -176,8 +153,6 @@ int exercise(const Options &options)
             std::fflush(stdout);
         }
     } while (options.for_ever && tally.wrong == 0);
-    const std::uint64_t ticks = __rdtsc() - began;
-    std::printf("ELISA-MARK end\n");
     std::uint64_t last = 0;
     for (std::uint64_t n = 0; n < options.counts; ++n) {
         const auto counted = count(*client);
@@ -202,7 +177,6 @@ int exercise(const Options &options)
                         {"puts", tally.puts},
                         {"deletes", tally.deletes},
                         {"wrong", tally.wrong},
-                        {"ticks", ticks},
                         {"counter", last}});
     if (tally.wrong != 0 || (options.total != 0 && last != options.total)) {
         std::fprintf(stderr, "kvs: %llu answers were wrong; the counter is at %llu of %llu\n",
@@ -231,7 +205,6 @@ void add_exercise(CLI::App &app, int &status)
     command->add_option("--total", options->total, "Then wait until the counter is at this");
     command->add_option("--seed", options->seed)->capture_default_str();
     command->add_flag("--for-ever", options->for_ever, "Until a wrong answer");
-    command->add_flag("--plain", options->plain, "Values all of one length, and not looked at: to measure");
     command->callback([options, &status] { status = exercise(*options); });
 }
 

@@ -12,6 +12,7 @@ try {
     kvs::cli::add_manager(app, status);
     kvs::cli::add_access(app, status);
     kvs::cli::add_exercise(app, status);
+    kvs::cli::add_load(app, status);
     kvs::cli::add_memcached(app, status);
     CLI11_PARSE(app, argc, argv);
     return status;
