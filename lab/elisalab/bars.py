@@ -15,10 +15,10 @@ def draw(title: str, unit: str, groups: list[tuple[str, dict[str, float]]]) -> s
     names = list(dict.fromkeys(name for _, values in groups for name in values))
     every = [value for _, values in groups for value in values.values()]
     low = 10.0 ** math.floor(math.log10(min(every)))
-    if low == min(every):
+    if min(every) < 3 * low:
         low /= 10  # a bar that can be seen
     across = (_WIDTH - _LABELS - _RIGHT) / math.log10(max(every) / low)
-    legend = 18 * len(names) if len(groups) > 1 else 0
+    legend = 18 * len(names) if len(names) > 1 else 0
     height = _TOP + sum(len(values) * _BAR + _GAP for _, values in groups) + legend + 12
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12">',
            f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
@@ -29,17 +29,20 @@ def draw(title: str, unit: str, groups: list[tuple[str, dict[str, float]]]) -> s
         out.append(_text(_LABELS - 8, y + len(values) * _BAR / 2 + 4, group, "end"))
         for name, value in values.items():
             wide = across * math.log10(value / low)
-            colour = _COLOURS[names.index(name) % len(_COLOURS)] if len(groups) > 1 else _COLOURS[0]
-            out.append(f'<rect x="{_LABELS}" y="{y:.1f}" width="{wide:.1f}" height="{_BAR - 2}" fill="{colour}"/>')
+            out.append(f'<rect x="{_LABELS}" y="{y:.1f}" width="{wide:.1f}" height="{_BAR - 2}" fill="{_colour(names, name)}"/>')
             out.append(_text(_LABELS + wide + 5, y + _BAR - 4, f"{value:,.0f}" if value >= 10 else f"{value:.2g}"))
             y += _BAR
         y += _GAP
     if legend:
         for name in names:
-            out.append(f'<rect x="{_LABELS}" y="{y:.1f}" width="12" height="12" fill="{_COLOURS[names.index(name) % len(_COLOURS)]}"/>')
+            out.append(f'<rect x="{_LABELS}" y="{y:.1f}" width="12" height="12" fill="{_colour(names, name)}"/>')
             out.append(_text(_LABELS + 18, y + 10, name))
             y += 18
     return "\n".join([*out, "</svg>"]) + "\n"
+
+
+def _colour(names: list[str], name: str) -> str:
+    return _COLOURS[names.index(name) % len(_COLOURS)]
 
 
 def _text(x: float, y: float, what: str, anchor: str = "start") -> str:

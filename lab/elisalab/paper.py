@@ -10,7 +10,7 @@ from typing import Any, Callable
 from . import bars, figures, kvs_figures, scenario, vm_figures
 from .log import LabError
 
-_ROUND_TRIPS = {"crossing": "crossing", "vmcall": "VMCALL", "doorbell": "doorbell (OUT)", "syscall": "empty system call"}
+_ROUND_TRIPS = {"crossing": "crossing", "vmcall": "VMCALL", "doorbell": "doorbell (port I/O)", "syscall": "empty system call"}
 _SYSTEMS = {"rvif": "ELISA", "direct": "direct mapping", "vhost-net": "virtio-net, vhost-net", "qemu": "virtio-net, QEMU"}
 _STORES = {"elisa": "ELISA", "host": "the same store, host process", "memcached": "memcached, host process"}
 
