@@ -40,7 +40,6 @@ Result<void> Links::look()
         ++changes_;
         std::fprintf(stderr, "elisa-uplink: %s: link %s, and so %s\n", end.name().c_str(),
                      *now ? "up" : "down", peer.name().c_str());
-        std::fflush(stdout);
     }
     return {};
 }

@@ -20,7 +20,6 @@ class Links {
     Links(End &rvif, End &other) : ends_{&rvif, &other} {}
     elisa::Result<void> look();
 
-    [[nodiscard]] bool up() const noexcept { return up_[0] && up_[1]; }
     [[nodiscard]] std::uint64_t changes() const noexcept { return changes_; }
 
   private:

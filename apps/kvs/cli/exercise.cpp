@@ -21,7 +21,6 @@ struct Options {
     std::uint64_t total = 0;
     std::uint64_t seed = 1;
     bool for_ever = false;
-    bool forgetful = false;
 };
 
 // A value tells which key it is of, and all of it follows from its first bytes.

@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <functional>
 #include <memory>
 #include <thread>
 #include <variant>
