@@ -91,33 +91,6 @@ std::uint64_t settled_counter(const Attachment &attachment, const ClientOptions 
     return read_counter(attachment);
 }
 
-// Until the manager has heard of a removal the image still has the address, which leads to a scratch page: the call
-// returns, but this memory is out of its reach. Mostly the manager is faster than this call, so it is tried again.
-elisa::Result<bool> out_of_reach_once_removed(Attachment &attachment, const elisa::HugeMemory &memory)
-{
-    constexpr int tries = 100;
-    auto *const word = reinterpret_cast<volatile std::uint64_t *>(memory.data());
-    for (int i = 0; i < tries; ++i) {
-        auto region = attachment.register_region(memory.range());
-        if (!region) {
-            return region.error();
-        }
-        const std::uint64_t id = region->id().value();
-        *word = 1;
-        if (auto removed = region->remove(); !removed) {
-            return removed.error();
-        }
-        const auto poked = attachment.call(NOP_POKE, id, 0, 2);
-        if (!poked.ok() || *word != 1) {
-            return false;
-        }
-        if (poked.value == 0) {
-            break;
-        }
-    }
-    return true;
-}
-
 // The image reads and writes this process's memory, and what is not in the region is refused.
 elisa::Result<bool> check_region(Attachment &attachment)
 {
@@ -144,10 +117,9 @@ elisa::Result<bool> check_region(Attachment &attachment)
     if (auto removed = region->remove(); !removed) {
         return removed.error();
     }
-    if (!good) {
-        return false;
-    }
-    return out_of_reach_once_removed(attachment, *memory);
+    words[0] = 1;
+    good &= attachment.call(NOP_POKE, id, 0, 2).ok() && words[0] == 1;
+    return good;
 }
 
 } // namespace

@@ -29,6 +29,16 @@ class BedError(Exception):
     """A process did not do what it should in time; says which and what it said last."""
 
 
+def until(what: str, condition: Callable[[], Any], bound: float = 20) -> Any:
+    """What `condition` finds, as soon as it finds something."""
+    deadline = time.monotonic() + bound
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise BedError(f"not within {bound:.0f} s: {what}")
+        time.sleep(0.05)
+    return found
+
+
 class Process:
     """A program whose output goes to a file and whose stdin stays open."""
 

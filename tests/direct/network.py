@@ -8,8 +8,9 @@ import itertools
 import json
 import os
 import subprocess
-import time
 from typing import Any
+
+from bed import until
 
 
 class NetworkError(Exception):
@@ -92,20 +93,13 @@ class Namespace:
 
     def answers(self, address: str, bound: float = 20) -> None:
         """Until a ping is answered: links come up within a tick of the program's."""
-        deadline = time.monotonic() + bound
-        while self.ping(address, "-w", "1", count=1)[1] == 0:
-            if time.monotonic() > deadline:
-                raise NetworkError(f"{address} does not answer in {self.name} within {bound:.0f} s")
+        until(f"an answer of {address} in {self.name}", lambda: self.ping(address, "-w", "1", count=1)[1] != 0, bound)
 
     def iperf3(self, server: "Namespace", address: str, *options: str) -> dict[str, Any]:
         """One run of a client here against a server there; what the client reports."""
         listening = subprocess.Popen([*server.prefix, "iperf3", "--server", "--one-off", "--json"], stdout=subprocess.PIPE)
         try:
-            deadline = time.monotonic() + 20
-            while ":5201 " not in server.run("ss", "-Hltn"):
-                if time.monotonic() > deadline:
-                    raise NetworkError("iperf3's server does not listen")
-                time.sleep(0.05)
+            until("iperf3's server listens", lambda: ":5201 " in server.run("ss", "-Hltn"))
             said = self.run("iperf3", "--client", address, "--json", "--connect-timeout", "10000", *options, check=False)
             report: dict[str, Any] = json.loads(said)
             if "error" in report:

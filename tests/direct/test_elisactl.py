@@ -13,14 +13,13 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bed import Bed, Process  # noqa: E402
+from bed import Bed, Process, until  # noqa: E402
 
 BUILD = Path(os.environ.get("ELISA_BUILD_DIR", Path(__file__).parents[2] / "build"))
 LOGS = BUILD / "logs/direct"
@@ -94,13 +93,6 @@ class ElisactlTest(unittest.TestCase):
         port = self.ports()[label]
         return port["tx_frames"] + sum(port["drops"].values())
 
-    def until(self, what: str, condition: Any, bound: float = 20) -> Any:
-        deadline = time.monotonic() + bound
-        while not (found := condition()):
-            self.assertLess(time.monotonic(), deadline, f"no {what}")
-            time.sleep(0.05)
-        return found
-
     # ------------------------------------------------------------- ports, addresses, counters
 
     def test_ports_addresses_counters_and_events(self) -> None:
@@ -111,7 +103,7 @@ class ElisactlTest(unittest.TestCase):
         sender = self.bed.testpmd("a", [self.vdev("a")], "-i", "--forward-mode=txonly")
         sender.until_says("testpmd>")
         sender.say("start")
-        self.until("links", lambda: {p["link"] for p in self.ports().values()} == {"up"} and len(self.ports()) == 2)
+        until("links", lambda: {p["link"] for p in self.ports().values()} == {"up"} and len(self.ports()) == 2)
         ports = self.ports()
         a, b = ports["a"]["port"], ports["b"]["port"]
         self.assertEqual(1, ports["a"]["rx_queues"])
@@ -127,7 +119,7 @@ class ElisactlTest(unittest.TestCase):
             seen = ctl.json("stats", "--watch", "--count", "1", "--interval", "0.2")["ports"]
             return any(p["tx_frames_per_s"] > 0 and p["frames_per_crossing"] > 1 for p in seen if p["label"] == "a")
 
-        self.until("rates", bursts)
+        until("rates", bursts)
         self.assertIn("FR/CR", ctl.run("stats", "--watch", "--count", "1", "--interval", "0.1").stdout)
         totals = {p["label"]: p for p in ctl.json("stats")["ports"]}
         self.assertGreater(totals["a"]["tx_frames"], 0)
@@ -137,18 +129,18 @@ class ElisactlTest(unittest.TestCase):
         self.assertEqual({"ok": True}, ctl.json("port", "down", "b"))
         self.assertEqual("held down by the administrator", self.ports()["b"]["why"])
         before, sent = self.ports()["b"]["rx_frames"], self.sent("a")
-        self.until("frames from the sender", lambda: self.sent("a") > sent + 5000)
+        until("frames from the sender", lambda: self.sent("a") > sent + 5000)
         self.assertLessEqual(self.ports()["b"]["rx_frames"] - before, 512)
         ctl.json("port", "up", str(b))
-        self.until("frames again", lambda: self.ports()["b"]["rx_frames"] > before + 1000)
+        until("frames again", lambda: self.ports()["b"]["rx_frames"] > before + 1000)
 
         # Settings take effect at once, and are refused with a reason.
         ctl.json("port", "set", "a", "vlan=10")
         self.assertEqual(10, self.ports()["a"]["settings"]["vlan"])
-        self.until("drops", lambda: self.ports()["a"]["drops"].get("no_destination", 0) > 0)
+        until("drops", lambda: self.ports()["a"]["drops"].get("no_destination", 0) > 0)
         ctl.json("port", "set", "a", "vlan=none")
         ctl.json("port", "set", "a", "rate=1")
-        self.until("rate drops", lambda: self.ports()["a"]["drops"].get("rate", 0) > 0)
+        until("rate drops", lambda: self.ports()["a"]["drops"].get("rate", 0) > 0)
         ctl.json("port", "set", str(a), "rate=none", "isolated=true")
         self.assertTrue(self.ports()["a"]["settings"]["isolated"])
         self.assertEqual(0, self.ports()["a"]["settings"]["rate"])
@@ -247,7 +239,7 @@ class ElisactlTest(unittest.TestCase):
     def capture(self, *words: str) -> Process:
         """It captures when it says so."""
         process = self.bed._start("capture", self.ctl.command("capture", *words))  # pylint: disable=protected-access
-        self.until("capture", lambda: "capturing port" in process.output() and self.capturing())
+        until("capture", lambda: "capturing port" in process.output() and self.capturing())
         return process
 
     def capturing(self) -> bool:
@@ -270,7 +262,7 @@ class ElisactlTest(unittest.TestCase):
         self.assertIn("lost: 0 by the switch, 0 by this program", process.output())
         self.assertEqual(frames, self.tshark(whole, "-Y", "frame.packet_flags_direction == 2"),
                          "the port's guest sent them")
-        self.until("end of the capture", lambda: not self.capturing())
+        until("end of the capture", lambda: not self.capturing())
         totals = {p["label"]: p for p in self.ctl.json("stats")["ports"] if p["open"]}
         self.assertEqual(900, totals["b"]["rx_frames"], "the copies are not the receiver's")
 
@@ -283,10 +275,10 @@ class ElisactlTest(unittest.TestCase):
         some = self.bed.folder / "some.pcapng"
         process = self.capture("b", "-w", str(some), "udp", "port", "53")
         sender.say("start")
-        self.until("frames", lambda: self.ports()["b"]["rx_frames"] == 1800)
+        until("frames", lambda: self.ports()["b"]["rx_frames"] == 1800)
         # The last of them is there before the capture ends: the file grows as long as frames come.
         length = sum(len(frame) + -len(frame) % 4 + 44 for frame in frames[::10])
-        self.until("frames in the file", lambda: some.stat().st_size > length)
+        until("frames in the file", lambda: some.stat().st_size > length)
         os.kill(process.pid, signal.SIGINT)
         self.assertEqual(0, process.wait(), process.tail())
         self.assertEqual(frames[::10], self.tshark(some))
@@ -337,7 +329,7 @@ class ElisactlTest(unittest.TestCase):
                 self.assertEqual({"ok": True, "notes": []}, self.ctl.json("reload"))
             else:
                 os.kill(manager.pid, signal.SIGHUP)
-                self.until("reload", lambda: self.ports()["b"]["settings"]["rate"] == 100000 + rounds)
+                until("reload", lambda: self.ports()["b"]["settings"]["rate"] == 100000 + rounds)
             rounds += 1
         self.config.write_text(CONFIG + "rat = 5\n")
         mistake = CONFIG.count("\n") + 1
@@ -390,15 +382,15 @@ class ElisactlTest(unittest.TestCase):
         self.assertEqual("elisactl port up 0", found["link"]["fix"])
         self.ctl.json("port", "up", "b")
         receiver.say("port stop all")
-        self.until("stop", lambda: "link" in self.findings("--at", "switch"))
+        until("stop", lambda: "link" in self.findings("--at", "switch"))
         self.assertIn("testpmd: port start all", self.findings("--at", "switch")["link"]["fix"])
         receiver.say("port start all")
-        self.until("link", lambda: "link" not in self.findings("--at", "switch"))
+        until("link", lambda: "link" not in self.findings("--at", "switch"))
 
         # A label that nobody knows; a second one of a label that may have one port.
         self.bed.testpmd("x", [self.vdev("stranger")])
         self.bed.testpmd("y", [self.vdev("b")])
-        self.until("two refusals", lambda: self.ctl.run("events").stdout.count("port-refused") >= 2)
+        until("two refusals", lambda: self.ctl.run("events").stdout.count("port-refused") >= 2)
         found = self.findings("--at", "switch")
         self.assertEqual("problem", found["admitted"]["status"])
         shown = self.ctl.run("doctor", "--at", "switch").stdout
@@ -410,9 +402,9 @@ class ElisactlTest(unittest.TestCase):
         self.ctl.json("port", "set", "b", "isolated=true")
         sender = self.bed.testpmd("a", [self.vdev("a")], "--forward-mode=txonly")
         self.ctl.json("port", "list")
-        self.until("port a", lambda: "a" in self.ports())
+        until("port a", lambda: "a" in self.ports())
         self.ctl.json("port", "set", "a", "isolated=true")
-        self.until("drops", lambda: self.ports()["a"]["drops"].get("no_destination", 0) > 0)
+        until("drops", lambda: self.ports()["a"]["drops"].get("no_destination", 0) > 0)
         self.config.write_text(CONFIG + "vlam = 3\n")
         self.ctl.refusal("reload")
         found = self.findings("--at", "switch")
@@ -440,7 +432,7 @@ class ElisactlTest(unittest.TestCase):
         used = {line.partition("{")[0] for line in text.splitlines() if not line.startswith("#")}
         self.bed.report(generator)
         generator.wait()
-        self.until("end", lambda: 'elisa_ports_open{label="a"} 0' in scrape())
+        until("end", lambda: 'elisa_ports_open{label="a"} 0' in scrape())
         text = scrape()
         values = {}
         for line in text.splitlines():

@@ -8,13 +8,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 import unittest
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bed import Bed, Process  # noqa: E402
+from bed import Bed, Process, until  # noqa: E402
 from network import Namespace, why_not  # noqa: E402
 
 BUILD = Path(os.environ.get("ELISA_BUILD_DIR", Path(__file__).parents[2] / "build"))
@@ -92,12 +91,6 @@ class UplinkTest(unittest.TestCase):
         subprocess.run([str(BUILD / "host/bin/elisactl"), "--socket", f"{self.bed.socket}.control", *command],
                        check=True, timeout=60, stdout=subprocess.DEVNULL)
 
-    def until(self, what: str, condition: Any, bound: float = 20) -> None:
-        deadline = time.monotonic() + bound
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.05)
-
     # ------------------------------------------------------------- sockets
 
     def test_sockets_reach_each_other(self) -> None:
@@ -137,7 +130,7 @@ class UplinkTest(unittest.TestCase):
         b, program_b = self.tap("b", "10.9.0.2/24", mtu=9000)  # set with ip link, the port follows
         self.assertEqual(9000, a.link("rvif0")["mtu"])
         a.answers("10.9.0.2")
-        self.until("jumbo frames", lambda: a.ping("10.9.0.2", "-M", "do", "-s", "8972", count=1) == (1, 1))
+        until("jumbo frames", lambda: a.ping("10.9.0.2", "-M", "do", "-s", "8972", count=1) == (1, 1))
         self.assertEqual((5, 5), b.ping("10.9.0.1", "-M", "do", "-s", "8972"))
         self.ends(program_a)
         self.ends(program_b)
@@ -154,14 +147,14 @@ class UplinkTest(unittest.TestCase):
         a.run("ip", "link", "set", "rvif0", "address", "02:72:76:67:00:1a")
         a.answers("10.9.0.2")
         b.run("ip", "link", "set", "rvif0", "address", "02:72:76:67:00:1b")
-        self.until("its own address", lambda: b.link("rvif0")["address"] == B)
+        until("its own address", lambda: b.link("rvif0")["address"] == B)
         program_b.until_says("the port cannot follow interface rvif0")
 
         self.assertNotIn("NO-CARRIER", a.link("rvif0")["flags"])
         self.operator("port", "down", "a")
-        self.until("no carrier", lambda: "NO-CARRIER" in a.link("rvif0")["flags"])
+        until("no carrier", lambda: "NO-CARRIER" in a.link("rvif0")["flags"])
         self.operator("port", "up", "a")
-        self.until("a carrier", lambda: "NO-CARRIER" not in a.link("rvif0")["flags"])
+        until("a carrier", lambda: "NO-CARRIER" not in a.link("rvif0")["flags"])
         a.answers("10.9.0.2")
 
         b.run("ip", "link", "set", "rvif0", "down")
@@ -214,9 +207,9 @@ class UplinkTest(unittest.TestCase):
         bridge.run("ip", "link", "set", "host", "up")
         guest.answers("10.9.0.2")
         self.operator("port", "down", "uplink")
-        self.until("the bridge sees it", lambda: "NO-CARRIER" in bridge.link("host")["flags"])
+        until("the bridge sees it", lambda: "NO-CARRIER" in bridge.link("host")["flags"])
         self.operator("port", "up", "uplink")
-        self.until("the bridge sees it", lambda: "NO-CARRIER" not in bridge.link("host")["flags"])
+        until("the bridge sees it", lambda: "NO-CARRIER" not in bridge.link("host")["flags"])
         guest.answers("10.9.0.2")
         self.ends(sockets)
         self.ends(program)

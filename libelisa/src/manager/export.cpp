@@ -402,15 +402,20 @@ Result<std::optional<Event>> Export::poll()
 
 Result<std::optional<Event>> Export::wait(std::chrono::milliseconds timeout)
 {
+    return wait(timeout, [](std::chrono::microseconds most) { std::this_thread::sleep_for(most); });
+}
+
+Result<std::optional<Event>> Export::wait(std::chrono::milliseconds timeout, const Pause &pause)
+{
     const auto deadline = std::chrono::steady_clock::now() + timeout;
-    auto pause = std::chrono::microseconds{50};
+    auto most = std::chrono::microseconds{50};
     for (;;) {
         auto event = poll();
         if (!event || event->has_value() || std::chrono::steady_clock::now() >= deadline) {
             return event;
         }
-        std::this_thread::sleep_for(pause);
-        pause = std::min(pause * 2, std::chrono::microseconds{10'000});
+        pause(most);
+        most = std::min(most * 2, std::chrono::microseconds{10'000});
     }
 }
 

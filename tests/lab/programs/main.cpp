@@ -51,6 +51,8 @@ try {
     auto *survivor = app.add_subcommand("survivor");
     survivor->add_option("EXPORT", export_name);
     survivor->add_option("--seconds", seconds);
+    auto *removed_region = app.add_subcommand("removed-region");
+    removed_region->add_option("EXPORT", export_name);
     auto *quotas = app.add_subcommand("quotas");
     quotas->add_option("EXPORT", export_name);
     std::uint64_t wanted = 3;
@@ -88,6 +90,9 @@ try {
     }
     if (*survivor) {
         return probes::survivor(export_name, seconds);
+    }
+    if (*removed_region) {
+        return probes::removed_region(export_name);
     }
     if (*quotas) {
         return probes::quotas(export_name);

@@ -92,6 +92,10 @@ int other_gate(const std::string &export_name);
 // counter are what they were, and the successor admits regions and attachments.
 int survivor(const std::string &export_name, double seconds);
 
+// A region is removed while nobody serves the export, so that the image still has its address:
+// what it writes there is not written to this memory.
+int removed_region(const std::string &export_name);
+
 // With a quota of one attachment, 512 pinned pages and few calls a second.
 int quotas(const std::string &export_name);
 
