@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shell completion and the man page, made of the commands themselves, so that they are never behind.
 #include "context.hpp"
+#include "manual.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -9,37 +10,13 @@
 namespace elisactl {
 namespace {
 
-std::vector<const CLI::App *> commands_of(const CLI::App &app)
-{
-    std::vector<const CLI::App *> all;
-    for (const CLI::App *const one : app.get_subcommands([](const CLI::App *) { return true; })) {
-        if (!one->get_name().empty()) {
-            all.push_back(one);
-        }
-    }
-    return all;
-}
-
-// Those of option groups, too.
-std::vector<const CLI::Option *> options_of(const CLI::App &app)
-{
-    std::vector<const CLI::Option *> all = app.get_options([](const CLI::Option *) { return true; });
-    for (const CLI::App *const group : app.get_subcommands([](const CLI::App *) { return true; })) {
-        if (group->get_name().empty()) {
-            const auto more = options_of(*group);
-            all.insert(all.end(), more.begin(), more.end());
-        }
-    }
-    return all;
-}
-
 std::vector<std::string> words_of(const CLI::App &app)
 {
     std::vector<std::string> words;
-    for (const CLI::App *const command : commands_of(app)) {
+    for (const CLI::App *const command : apps::commands_of(app)) {
         words.push_back(command->get_name());
     }
-    for (const CLI::Option *const option : options_of(app)) {
+    for (const CLI::Option *const option : apps::options_of(app)) {
         for (const std::string &name : option->get_lnames()) {
             words.push_back("--" + name);
         }
@@ -60,7 +37,7 @@ void bash_cases(const CLI::App &app, const std::string &path, const std::string 
 {
     std::string words = joined(words_of(app)) + always;
     out += fmt::format("    '{}') words='{}' ;;\n", path, words);
-    for (const CLI::App *const command : commands_of(app)) {
+    for (const CLI::App *const command : apps::commands_of(app)) {
         bash_cases(*command, path.empty() ? command->get_name() : path + " " + command->get_name(),
                    " --json --socket", out);
     }
@@ -69,7 +46,7 @@ void bash_cases(const CLI::App &app, const std::string &path, const std::string 
 std::string all_commands(const CLI::App &app, const std::string &path)
 {
     std::string out;
-    for (const CLI::App *const command : commands_of(app)) {
+    for (const CLI::App *const command : apps::commands_of(app)) {
         const std::string name = path.empty() ? command->get_name() : path + " " + command->get_name();
         out += (out.empty() ? "" : "|") + ("'" + name + "'");
         const std::string below = all_commands(*command, name);
@@ -97,60 +74,21 @@ std::string bash_completion(const CLI::App &app)
     return out;
 }
 
-// As troff wants it.
-std::string escaped(const std::string &text)
+const apps::Manual &manual()
 {
-    std::string out;
-    for (const char c : text) {
-        if (c == '-' || c == '\\') {
-            out += c == '-' ? "\\-" : "\\e";
-        } else {
-            out += (out.empty() && (c == '.' || c == '\'')) ? std::string{"\\&"} + c : std::string{c};
-        }
-    }
-    return out;
-}
-
-void man_options(const CLI::App &app, std::string &out)
-{
-    for (const CLI::Option *const option : options_of(app)) {
-        std::string names = option->get_positional() ? option->get_name(true) : option->get_name(false, true);
-        if (names == "-h,--help") {
-            continue;
-        }
-        out += ".TP\n.B " + escaped(names) + "\n" + escaped(option->get_description()) + "\n";
-    }
-}
-
-void man_commands(const CLI::App &app, const std::string &path, std::string &out)
-{
-    for (const CLI::App *const command : commands_of(app)) {
-        const std::string name = path.empty() ? command->get_name() : path + " " + command->get_name();
-        if (commands_of(*command).empty()) {
-            out += ".SS elisactl " + escaped(name) + "\n" + escaped(command->get_description()) + ".\n";
-            man_options(*command, out);
-        }
-        man_commands(*command, name, out);
-    }
-}
-
-std::string man_page(const CLI::App &app)
-{
-    std::string out =
-        ".TH ELISACTL 8 \"\" \"elisa\" \"ELISA VM networking appliance\"\n.SH NAME\nelisactl \\- " +
-        escaped("operates the ELISA switch and its host") +
-        "\n.SH SYNOPSIS\n.B elisactl\n[\\-\\-json] [\\-\\-socket PATH] COMMAND [ARGUMENTS]\n.SH DESCRIPTION\n"
-        ".B host\nand\n.B export\nask the kernel module by /dev/elisa: they run on the host, as root. The other commands ask the\n"
-        "manager, vmnet, by its control socket: they run where vmnet does, which is the manager's VM with the elisa\n"
-        "backend, and this machine with the direct one.\n.B doctor\nlooks at what there is.\n.SH OPTIONS\n";
-    man_options(app, out);
-    out += ".SH COMMANDS\n";
-    man_commands(app, "", out);
-    out += ".SH EXIT STATUS\n0 if all went well, 1 if it was refused or something is wrong (the reason is on standard error, and with\n"
-           "\\-\\-json also in {\"ok\": false, \"error\": ...}), above if the arguments make no sense.\n"
-           ".SH FILES\n.TP\n.I /run/elisa/EXPORT.sock\nthe manager's control socket, unless it was told another\n"
-           ".TP\n.I /dev/elisa\nthe kernel module\n.SH SEE ALSO\n.BR pcap\\-filter (7),\n.BR tshark (1)\n";
-    return out;
+    static const apps::Manual text{
+        .section = "8",
+        .synopsis = "[\\-\\-json] [\\-\\-socket PATH] COMMAND [ARGUMENTS]",
+        .description =
+            ".B host\nand\n.B export\nask the kernel module by /dev/elisa: they run on the host, as root. The other commands ask the\n"
+            "manager, vmnet, by its control socket: they run where vmnet does, which is the manager's VM with the elisa\n"
+            "backend, and this machine with the direct one.\n.B doctor\nlooks at what there is.",
+        .more =
+            ".SH EXIT STATUS\n0 if all went well, 1 if it was refused or something is wrong (the reason is on standard error, and with\n"
+            "\\-\\-json also in {\"ok\": false, \"error\": ...}), above if the arguments make no sense.\n"
+            ".SH FILES\n.TP\n.I /run/elisa/EXPORT.sock\nthe manager's control socket, unless it was told another\n"
+            ".TP\n.I /dev/elisa\nthe kernel module\n.SH SEE ALSO\n.BR vmnet (1),\n.BR pcap\\-filter (7),\n.BR tshark (1)"};
+    return text;
 }
 
 } // namespace
@@ -168,7 +106,7 @@ void add_texts(CLI::App &app, Context &context)
     });
     app.add_subcommand("man", "Print the manual page")->callback([&app, &context] {
         context.action = [&app] {
-            fmt::print("{}", man_page(app));
+            fmt::print("{}", apps::manual_page(app, manual()));
             return 0;
         };
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs any image: one side exports it, the other calls it from the shell.
 #include "elisa/guest.hpp"
+#include "manual.hpp"
 #include "program.hpp"
 #include "serve.hpp"
 
@@ -117,11 +118,23 @@ int call(const CallOptions &options)
     return 0;
 }
 
+apps::Manual manual()
+{
+    return {.section = "1",
+            .synopsis = "manager IMAGE [OPTIONS]\n.br\n.B elisa\\-exec\ncall EXPORT [ARGUMENTS]",
+            .description =
+                "Exports an image made with libelisa's elisa_add_image() without a manager of its own, and calls what is\n"
+                "exported from a shell: to try an image before anything is written around it. An image may want more of its\n"
+                "manager than that: arguments by label, or guests' memory.",
+            .more = ".SH EXIT STATUS\n0 if all went well, 1 if not (the reason is on standard error), above if the arguments make no\n"
+                    "sense. What a call returned is on standard output.\n.SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
+}
+
 } // namespace
 
 int main(int argc, char **argv)
 try {
-    CLI::App app{"Runs an image in a sub context"};
+    CLI::App app{"Runs an image in a sub EPT context", "elisa-exec"};
     app.require_subcommand(1);
 
     ManagerOptions managing;
@@ -143,6 +156,7 @@ try {
     caller->add_option("--timeout", calling.timeout, "Seconds to wait for the export")
         ->capture_default_str();
 
+    apps::add_manual(app, manual());
     CLI11_PARSE(app, argc, argv);
     return *manager ? manage(managing) : call(calling);
 } catch (const std::exception &error) {

@@ -1,9 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.hpp"
 
+#include "manual.hpp"
+
 #include <CLI/CLI.hpp>
 
 namespace uplink {
+namespace {
+
+apps::Manual manual()
+{
+    return {.section = "1",
+            .synopsis = "{\\-\\-tap NAME | \\-\\-interface NAME | \\-\\-port DEVICE} [OPTIONS] [\\-\\- EAL\\-ARGUMENTS]",
+            .description =
+                "In a guest, with\n.BR \\-\\-tap ,\nit gives programs that know nothing of DPDK a network interface of the kernel. Beside the\n"
+                "switch's manager, with\n.B \\-\\-interface\nor\n.BR \\-\\-port ,\nit joins the switch to another network, with its VLANs. It runs until it is\n"
+                "told to end (SIGINT, SIGTERM), and prints what it has carried.",
+            .more = ".SH EXIT STATUS\n0 if it was told to end, 1 if it could not begin or go on (the reason is on standard error), above if the\n"
+                    "arguments make no sense.\n.SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8),\n.BR ip\\-link (8)"};
+}
+
+} // namespace
+
 
 std::optional<Options> parse_options(int argc, char **argv, int &status)
 {
@@ -57,6 +75,7 @@ std::optional<Options> parse_options(int argc, char **argv, int &status)
     app.add_option("--name", options.name,
                    "For dpdk-telemetry.py -f NAME (default: uplink-OTHER_END)");
     app.add_option("eal", options.eal, "Arguments of EAL's");
+    apps::add_manual(app, manual());
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {

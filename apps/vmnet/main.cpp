@@ -3,6 +3,7 @@
 #include "clock.hpp"
 #include "config.hpp"
 #include "console.hpp"
+#include "manual.hpp"
 #include "program.hpp"
 #include "service.hpp"
 
@@ -144,6 +145,23 @@ bool wants_direct(int argc, char **argv)
     return false;
 }
 
+apps::Manual manual()
+{
+    return {.section = "1",
+            .synopsis = "[OPTIONS]",
+            .description =
+                "Exports the switch: with the elisa backend it runs in the manager's VM, and guests' drivers (net_rvif) enter the\n"
+                "switch's own EPT context to send; no frame passes through this program. It admits ports, learns who has gone,\n"
+                "keeps the counters, and answers\n.BR elisactl (8).\nWith\n.B \\-\\-backend direct\nit serves processes of this machine "
+                "in shared memory, without isolation, and has other\noptions, which\n.B vmnet \\-\\-backend direct \\-\\-help\nlists.",
+            .more = ".SH SIGNALS\n.TP\nSIGHUP\nread the configuration again; a wrong one changes nothing\n"
+                    ".TP\nSIGINT, SIGTERM\nend; another vmnet with the same export takes over, and no guest notices\n"
+                    ".SH EXIT STATUS\n0 if it was told to end, 1 if it could not begin or go on (the reason is on standard error), above if the\n"
+                    "arguments or the configuration make no sense.\n"
+                    ".SH FILES\n.TP\n.I /etc/elisa/vmnet.toml\nthe configuration that the service elisa\\-vmnet uses; all settings are explained in it\n"
+                    ".TP\n.I /run/elisa/EXPORT.sock\nthe control socket\n.SH SEE ALSO\n.BR elisactl (8),\n.BR elisa\\-uplink (1)"};
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -157,7 +175,7 @@ try {
 #endif
     }
 
-    CLI::App app{"A virtual switch for guest VMs, in a sub EPT context"};
+    CLI::App app{"A virtual switch for guest VMs, in a sub EPT context", "vmnet"};
     Options options;
     std::string backend = "elisa";
     app.add_option("--backend", backend,
@@ -171,6 +189,7 @@ try {
                    "Socket for elisactl; /run/elisa/EXPORT.sock unless told, none: no socket");
     app.add_flag("--exit-when-idle", options.exit_when_idle, "End when the last guest has gone");
     app.add_flag("--check", options.check, "Check the configuration and end");
+    apps::add_manual(app, manual());
     CLI11_PARSE(app, argc, argv);
     return run(options);
 } catch (const std::exception &error) {

@@ -40,7 +40,7 @@ struct Options {
 
 constexpr const char *usage =
     "usage: traffic EAL-ARGUMENTS -- [--source PORT,...] [--sink PORT,...] [--mbufs N]\n"
-    "           [--descriptors N] [--largest BYTES] [--play SIZE:BURST,... [--warm MS] [--measure MS]]\n";
+    "           [--descriptors N] [--largest BYTES] [--play SIZE:BURST,... [--warm MS] [--measure MS] [--vmcall]]\n";
 
 std::vector<std::string> split(const char *text)
 {
@@ -74,6 +74,7 @@ Options parse_options(int argc, char **argv)
                             {"play", required_argument, nullptr, 'p'},
                             {"warm", required_argument, nullptr, 'w'},
                             {"measure", required_argument, nullptr, 'e'},
+                            {"vmcall", no_argument, nullptr, 'v'},
                             {}};
     ::optind = 1;
     for (int c = 0; (c = ::getopt_long(argc, argv, "", longs, nullptr)) != -1;) {
@@ -101,6 +102,9 @@ Options parse_options(int argc, char **argv)
             break;
         case 'e':
             options.play.ms = number(::optarg, 1, 600'000);
+            break;
+        case 'v':
+            options.play.vmcall = true;
             break;
         default:
             throw std::runtime_error{usage};

@@ -113,7 +113,7 @@ void play_source(const Ports &ports, const PlaySettings &settings)
     std::string cases;
     for (std::size_t n = 0; n < settings.cases.size(); ++n) {
         const PlayCase &load = settings.cases[n];
-        Source source{ports, {.size = load.size, .dirty = true, .burst = load.burst}};
+        Source source{ports, {.size = load.size, .dirty = true, .burst = load.burst, .vmcall = settings.vmcall}};
         IdleTime idle;
         const auto run = [&](std::uint8_t phase, std::uint64_t ms, std::uint64_t least) {
             source.set_phase(phase);

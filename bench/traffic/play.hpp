@@ -24,6 +24,7 @@ struct PlaySettings {
     std::vector<PlayCase> cases;
     std::uint64_t warm_ms = 60;
     std::uint64_t ms = 300;
+    bool vmcall = false; // see Load
 };
 
 // "64:32,1518:32": size and burst. Throws std::runtime_error.

@@ -70,6 +70,11 @@ void Source::step()
             ++refused_;
             continue;
         }
+        if (load_.vmcall) {
+            // KVM refuses any number from user space: an exit and back.
+            std::uint64_t rax = 0;
+            __asm__ volatile("vmcall" : "+a"(rax) : "b"(0), "c"(0), "d"(0), "S"(0) : "memory");
+        }
         const auto left = static_cast<std::uint16_t>(lane.count - lane.at);
         const std::uint16_t took = rte_eth_tx_burst(lane.port, 0, lane.mbufs + lane.at, left);
         lane.at = static_cast<std::uint16_t>(lane.at + took);

@@ -18,6 +18,7 @@ struct Load {
     std::uint16_t burst = 32;
     unsigned flows = 1;
     unsigned macs = 2;
+    bool vmcall = false; // before each burst, as if the host had to be asked to forward it; in a VM
 };
 
 class Source {

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
@@ -11,8 +12,33 @@ from . import bars, figures, kvs_figures, scenario, vm_figures
 from .log import LabError
 
 _ROUND_TRIPS = {"crossing": "crossing", "vmcall": "VMCALL", "doorbell": "doorbell (port I/O)", "syscall": "empty system call"}
-_SYSTEMS = {"rvif": "ELISA", "direct": "direct mapping", "vhost-net": "virtio-net, vhost-net", "qemu": "virtio-net, QEMU"}
-_STORES = {"elisa": "ELISA", "host": "the same store, host process", "memcached": "memcached, host process"}
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Several systems under several loads."""
+
+    title: str
+    key: str  # among what was found
+    per: str
+    plot: str
+    systems: dict[str, str]
+    heads: tuple[str, str]  # of what makes a load
+    load: Callable[[dict[str, Any]], tuple[str, str]]
+    group: str  # a load in the plot
+
+
+_NETWORK = _Table(
+    "VM to VM networking, a frame", "network", "frame", "paper-network.svg",
+    {"rvif": "ELISA", "direct": "direct mapping", "vmcall": "a VMCALL a burst", "vhost-net": "virtio-net, vhost-net",
+     "qemu": "virtio-net, QEMU"},
+    ("frame", "burst"), lambda row: (f"{row['size']} B", str(row["burst"])), "{}, burst {}",
+)
+_KVS = _Table(
+    "Key-value store, an operation", "kvs", "operation", "paper-kvs.svg",
+    {"elisa": "ELISA", "host": "the same store, host process", "memcached": "memcached, host process"},
+    ("guests", "GET/PUT"), lambda row: (str(row["guests"]), f"{row['get_percent']}/{100 - row['get_percent']}"), "guests: {}, {}",
+)
 
 
 def scenarios() -> list[dict[str, Any]]:
@@ -46,7 +72,7 @@ def write(found: dict[str, Any], where: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "paper.json").write_text(json.dumps({"machine": where, **found}, indent=1) + "\n")
     parts = [f"Measured on {where}; {found['unit']} and VM exits."]
-    for title, text, chart in (_round_trip(found), _network(found), _kvs(found)):
+    for title, text, chart in (_round_trip(found), _costs(_NETWORK, found), _costs(_KVS, found)):
         if chart is None:
             continue
         name, drawn = chart
@@ -71,41 +97,22 @@ def _round_trip(found: dict[str, Any]) -> _Part:
     return title, _markdown(rows), ("paper-roundtrip.svg", chart)
 
 
-def _network(found: dict[str, Any]) -> _Part:
-    title, results = "VM to VM networking, a frame", found["network"]
+def _costs(table: _Table, found: dict[str, Any]) -> _Part:
+    """What each system costs under each load."""
+    results, cost, exits = found[table.key], f"instructions_per_{table.per}", f"exits_per_{table.per}"
     if not results:
-        return title, "", None
-    systems = [system for system in _SYSTEMS if any(row["system"] == system for row in results)]
-    loads = list(dict.fromkeys((row["size"], row["burst"]) for row in results))
-    by = {(row["system"], row["size"], row["burst"]): row for row in results}
-    rows = [("frame", "burst", *(_SYSTEMS[system] for system in systems), *(f"exits, {_SYSTEMS[system]}" for system in systems))]
-    for size, burst in loads:
-        of = [by.get((system, size, burst)) for system in systems]
-        rows.append((f"{size} B", str(burst),
-                     *(f"{row['instructions_per_frame']:,.0f}" if row else "-" for row in of),
-                     *("-" if row is None or row["exits_per_frame"] is None else f"{row['exits_per_frame']:.3f}" for row in of)))
-    groups = [(f"{size} B, burst {burst}", {_SYSTEMS[system]: by[system, size, burst]["instructions_per_frame"]
-                                            for system in systems if (system, size, burst) in by}) for size, burst in loads]
-    return title, _markdown(rows), ("paper-network.svg", bars.draw(title, f"{found['unit']}, whole machine", groups))
-
-
-def _kvs(found: dict[str, Any]) -> _Part:
-    title, results = "Key-value store, an operation", found["kvs"]
-    if not results:
-        return title, "", None
-    systems = [system for system in _STORES if any(row["system"] == system for row in results)]
-    cases = list(dict.fromkeys((row["guests"], row["get_percent"]) for row in results))
-    by = {(row["system"], row["guests"], row["get_percent"]): row for row in results}
-    rows = [("guests", "GET/PUT", *(_STORES[system] for system in systems), *(f"exits, {_STORES[system]}" for system in systems))]
-    for guests, percent in cases:
-        of = [by.get((system, guests, percent)) for system in systems]
-        rows.append((str(guests), f"{percent}/{100 - percent}",
-                     *(f"{row['instructions_per_operation']:,}" if row else "-" for row in of),
-                     *(f"{row['exits_per_operation']:.3f}" if row else "-" for row in of)))
-    groups = [(f"{guests} guest{'s' if guests > 1 else ''}, {percent}/{100 - percent}",
-               {_STORES[system]: by[system, guests, percent]["instructions_per_operation"]
-                for system in systems if (system, guests, percent) in by}) for guests, percent in cases]
-    return title, _markdown(rows), ("paper-kvs.svg", bars.draw(title, f"{found['unit']}, whole machine", groups))
+        return table.title, "", None
+    systems = {system: name for system, name in table.systems.items() if any(row["system"] == system for row in results)}
+    loads = list(dict.fromkeys(table.load(row) for row in results))
+    by = {(row["system"], table.load(row)): row for row in results}
+    rows: list[tuple[str, ...]] = [(*table.heads, *systems.values(), *(f"exits, {name}" for name in systems.values()))]
+    for load in loads:
+        of = [by.get((system, load)) for system in systems]
+        rows.append((*load, *(f"{row[cost]:,.0f}" if row else "-" for row in of),
+                     *(f"{row[exits]:.3f}" if row else "-" for row in of)))
+    groups = [(table.group.format(*load), {name: by[system, load][cost] for system, name in systems.items() if (system, load) in by})
+              for load in loads]
+    return table.title, _markdown(rows), (table.plot, bars.draw(table.title, f"{found['unit']}, whole machine", groups))
 
 
 def _markdown(rows: list[tuple[str, ...]]) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from .figures import aligned, _reports
 from .log import LabError
 
-SCENARIOS = {"rvif": "bench-vm-rvif", "direct": "bench-vm-direct", "vhost-net": "bench-vm-vhost-net", "qemu": "bench-vm-qemu"}
-_ENDS = ("source", "sink")
+SCENARIOS = {"rvif": "bench-vm-rvif", "direct": "bench-vm-direct", "vmcall": "bench-vm-vmcall", "vhost-net": "bench-vm-vhost-net",
+             "qemu": "bench-vm-qemu"}
 
 
 def results(system: str, scenario: dict[str, Any], result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -31,11 +31,11 @@ def results(system: str, scenario: dict[str, Any], result: dict[str, Any]) -> li
         ticks = received["ticks"]
         # A CPU's idle ticks are instructions of that CPU alone. The sender's window may differ a little from the receiver's.
         idle = received["idle_ticks"] + sent["idle_ticks"] * ticks / max(1, sent["ticks"])
-        exits = _exits_of_both(result, number, sent, received)
+        exits = _exits_of_all(result, number, sent, received)
         rows.append({
             "system": system, "size": received["size"], "burst": received["burst"],
             "instructions_per_frame": round(cpus * ticks / frames, 1),
-            "exits_per_frame": None if exits is None else round(exits * ticks / frames, 4),
+            "exits_per_frame": round(exits * ticks / frames, 4),
             "idle_instructions_per_frame": round(idle / frames, 1),
             "frames": frames,
             "sent_but_dropped": round(max(0.0, 1 - frames / max(1.0, sent["frames"] * ticks / max(1, sent["ticks"]))), 3),
@@ -52,11 +52,11 @@ def _cases(result: dict[str, Any], end: str) -> list[dict[str, Any]]:
     raise LabError(f"the {end} reported nothing")
 
 
-def _exits_of_both(result: dict[str, Any], number: int, *cases: dict[str, Any]) -> float | None:
-    """VM exits for each tick while load `number` was played; None where the two ends are not VMs of their own."""
-    if any(end not in result["vms"] for end in _ENDS):
-        return None
-    return sum(_exits(result, end, number) / max(1, case["marked_ticks"]) for end, case in zip(_ENDS, cases))
+def _exits_of_all(result: dict[str, Any], number: int, sent: dict[str, Any], received: dict[str, Any]) -> float:
+    """VM exits for each tick while load `number` was played. Two processes of one VM print the same marks."""
+    if list(result["vms"]) == ["pair"]:
+        return _exits(result, "pair", number) / max(1, sent["marked_ticks"])
+    return sum(_exits(result, end, number) / max(1, case["marked_ticks"]) for end, case in (("source", sent), ("sink", received)))
 
 
 def _exits(result: dict[str, Any], end: str, number: int) -> int:
@@ -71,14 +71,10 @@ def _exits(result: dict[str, Any], end: str, number: int) -> int:
 def table(rows: list[dict[str, Any]], cpus: int) -> str:
     shown = [("system", "size", "burst", "instructions", "of them polling in vain", "VM exits", "dropped")]
     shown += [(row["system"], f"{row['size']} B", str(row["burst"]), f"{row['instructions_per_frame']:.0f}",
-               f"{row['idle_instructions_per_frame']:.0f}", _or_dash(row["exits_per_frame"]), f"{row['sent_but_dropped']:.1%}")
+               f"{row['idle_instructions_per_frame']:.0f}", f"{row['exits_per_frame']:.3f}", f"{row['sent_but_dropped']:.1%}")
               for row in rows]
     return "\n".join([f"for each delivered frame, over the whole emulated machine ({cpus} CPU{'s' if cpus > 1 else ''}):", "",
                       *aligned(shown), "", *_verdicts(rows)])
-
-
-def _or_dash(exits: float | None) -> str:
-    return "-" if exits is None else f"{exits:.3f}"
 
 
 def _verdicts(rows: list[dict[str, Any]]) -> list[str]:

@@ -43,7 +43,7 @@ class KvsFiguresTest(unittest.TestCase):
             for vm in scenario.load(name)["vm"]:
                 if "kvs load" in vm["program"]:
                     loads.add(vm["program"].split("--stages")[1].strip())
-        self.assertEqual({"1,2,4"}, loads)
+        self.assertEqual({"1,2,4,8"}, loads)
 
 
 if __name__ == "__main__":

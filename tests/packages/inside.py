@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -46,7 +47,8 @@ def tools() -> None:
     check("the service is as systemd wants it", "elisa" not in run("systemd-analyze", "verify", "--man=no", "elisa-vmnet.service"))
     words = run("bash", "-c", "source /usr/share/bash-completion/bash_completion; _completion_loader elisactl; complete -p elisactl")
     check("bash completes elisactl's words", "elisactl" in words)
-    check("elisactl has a manual page", Path("/usr/share/man/man8/elisactl.8.gz").exists())
+    for page in ("man8/elisactl.8.gz", "man1/vmnet.1.gz", "man1/kvs.1.gz", "man1/elisa-exec.1.gz", "man1/elisa-uplink.1.gz"):
+        check(f"there is a manual page {page}", gzip.open(Path("/usr/share/man", page), "rt").read().startswith(".TH "))
     doctor = subprocess.run(["elisactl", "doctor", "--at", "host", "--json"], capture_output=True, text=True, check=False)
     check("elisactl doctor finds what a machine lacks that is no host", doctor.returncode == 1 and json.loads(doctor.stdout))
 
