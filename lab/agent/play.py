@@ -88,6 +88,7 @@ class Stage:
                 self.started.append(vm)
             vm.start()
             vm.snapshot("start")
+            self.pump(0)  # the next may take long, with all those before it booting
 
     def do_wait(self, step: dict) -> None:
         vm = self.vms[step["wait"]]
