@@ -7,6 +7,7 @@
 #include "sweep_abi.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <optional>
@@ -138,16 +139,23 @@ class Sweep {
   public:
     explicit Sweep(const SweepOptions &options) : options_{options} {}
 
-    // What stands in the way, or nothing.
+    // What stands in the way, or nothing. The next manager may have to boot: who says nothing for so long is taken for dead.
     std::optional<elisa::Error> attach()
     {
+        constexpr int tries = 8;
         attachment_.reset();
-        auto attached = elisa::Attachment::attach(options_.export_name);
-        if (!attached) {
-            return attached.error();
+        for (int left = tries - 1;; --left) {
+            auto attached = elisa::Attachment::attach(options_.export_name, {.timeout = std::chrono::seconds{4}});
+            if (attached) {
+                attachment_.emplace(std::move(*attached));
+                return std::nullopt;
+            }
+            if (left == 0) {
+                return attached.error();
+            }
+            std::printf("no attachment yet: %s\n", attached.error().message.c_str());
+            std::fflush(stdout);
         }
-        attachment_.emplace(std::move(*attached));
-        return std::nullopt;
     }
 
     // The places at which an event can happen. 0: no sweep in the host's module.
