@@ -92,7 +92,7 @@ std::string manual_page(const CLI::App &app, const Manual &manual)
     std::string commands;
     add_commands(app, name, commands);
     out += commands.empty() ? "" : ".SH COMMANDS\n" + commands;
-    return out + manual.more;
+    return out + ".SH EXIT STATUS\n" + manual.exit_status + "\n" + manual.more;
 }
 
 void add_manual(CLI::App &app, Manual manual)

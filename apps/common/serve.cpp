@@ -127,20 +127,23 @@ Result<void> serve(Export &served, Service &service, const std::atomic<bool> &st
     }
     constexpr std::chrono::milliseconds idle_enough{200}; // somebody may come back
     const auto pause = [&service](std::chrono::microseconds most) { service.pause(most); };
-    auto next_tick = std::chrono::steady_clock::now() + options.tick;
+    auto last_event = std::chrono::steady_clock::now();
+    auto next_tick = last_event + options.tick;
     while (!stop.load(std::memory_order_relaxed)) {
         const auto event = served.wait(std::min(options.tick, idle_enough), pause);
         if (!event) {
             return event.error();
         }
+        const auto now = std::chrono::steady_clock::now();
         if (*event) {
+            last_event = now;
             if (auto handled = loop.handle(**event); !handled) {
                 return handled;
             }
-        } else if (options.exit_when_idle && loop.idle_again()) {
+        } else if (options.exit_when_idle && now - last_event >= idle_enough && loop.idle_again()) {
             break;
         }
-        if (const auto now = std::chrono::steady_clock::now(); now >= next_tick) {
+        if (now >= next_tick) {
             service.tick();
             next_tick = now + options.tick;
         }

@@ -74,9 +74,9 @@ std::string bash_completion(const CLI::App &app)
     return out;
 }
 
-const apps::Manual &manual()
+apps::Manual manual()
 {
-    static const apps::Manual text{
+    return {
         .section = "8",
         .synopsis = "[\\-\\-json] [\\-\\-socket PATH] COMMAND [ARGUMENTS]",
         .description =
@@ -84,11 +84,11 @@ const apps::Manual &manual()
             "manager, vmnet, by its control socket: they run where vmnet does, which is the manager's VM with the elisa\n"
             "backend, and this machine with the direct one.\n.B doctor\nlooks at what there is.",
         .more =
-            ".SH EXIT STATUS\n0 if all went well, 1 if it was refused or something is wrong (the reason is on standard error, and with\n"
-            "\\-\\-json also in {\"ok\": false, \"error\": ...}), above if the arguments make no sense.\n"
             ".SH FILES\n.TP\n.I /run/elisa/EXPORT.sock\nthe manager's control socket, unless it was told another\n"
-            ".TP\n.I /dev/elisa\nthe kernel module\n.SH SEE ALSO\n.BR vmnet (1),\n.BR pcap\\-filter (7),\n.BR tshark (1)"};
-    return text;
+            ".TP\n.I /dev/elisa\nthe kernel module\n.SH SEE ALSO\n.BR vmnet (1),\n.BR pcap\\-filter (7),\n.BR tshark (1)\n",
+        .exit_status =
+            "0 if all went well, 1 if it was refused or something is wrong (the reason is on standard error, and with\n"
+            "\\-\\-json also in {\"ok\": false, \"error\": ...}), above if the arguments make no sense."};
 }
 
 } // namespace

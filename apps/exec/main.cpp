@@ -124,10 +124,9 @@ apps::Manual manual()
             .synopsis = "manager IMAGE [OPTIONS]\n.br\n.B elisa\\-exec\ncall EXPORT [ARGUMENTS]",
             .description =
                 "Exports an image made with libelisa's elisa_add_image() without a manager of its own, and calls what is\n"
-                "exported from a shell: to try an image before anything is written around it. An image may want more of its\n"
+                "exported from a shell, and prints what a call returned: to try an image before anything is written around it. An image may want more of its\n"
                 "manager than that: arguments by label, or guests' memory.",
-            .more = ".SH EXIT STATUS\n0 if all went well, 1 if not (the reason is on standard error), above if the arguments make no\n"
-                    "sense. What a call returned is on standard output.\n.SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
+            .more = ".SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
 }
 
 } // namespace

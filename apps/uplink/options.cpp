@@ -16,8 +16,7 @@ apps::Manual manual()
                 "In a guest, with\n.BR \\-\\-tap ,\nit gives programs that know nothing of DPDK a network interface of the kernel. Beside the\n"
                 "switch's manager, with\n.B \\-\\-interface\nor\n.BR \\-\\-port ,\nit joins the switch to another network, with its VLANs. It runs until it is\n"
                 "told to end (SIGINT, SIGTERM), and prints what it has carried.",
-            .more = ".SH EXIT STATUS\n0 if it was told to end, 1 if it could not begin or go on (the reason is on standard error), above if the\n"
-                    "arguments make no sense.\n.SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8),\n.BR ip\\-link (8)"};
+            .more = ".SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8),\n.BR ip\\-link (8)"};
 }
 
 } // namespace

@@ -155,9 +155,8 @@ apps::Manual manual()
                 "keeps the counters, and answers\n.BR elisactl (8).\nWith\n.B \\-\\-backend direct\nit serves processes of this machine "
                 "in shared memory, without isolation, and has other\noptions, which\n.B vmnet \\-\\-backend direct \\-\\-help\nlists.",
             .more = ".SH SIGNALS\n.TP\nSIGHUP\nread the configuration again; a wrong one changes nothing\n"
-                    ".TP\nSIGINT, SIGTERM\nend; another vmnet with the same export takes over, and no guest notices\n"
-                    ".SH EXIT STATUS\n0 if it was told to end, 1 if it could not begin or go on (the reason is on standard error), above if the\n"
-                    "arguments or the configuration make no sense.\n"
+                    ".TP\nSIGINT, SIGTERM\nend, and the switch with it: guests' calls become errors. A vmnet that is killed leaves\n"
+                    "its switch working, and the next one takes it over\n"
                     ".SH FILES\n.TP\n.I /etc/elisa/vmnet.toml\nthe configuration that the service elisa\\-vmnet uses; all settings are explained in it\n"
                     ".TP\n.I /run/elisa/EXPORT.sock\nthe control socket\n.SH SEE ALSO\n.BR elisactl (8),\n.BR elisa\\-uplink (1)"};
 }

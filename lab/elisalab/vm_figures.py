@@ -54,8 +54,8 @@ def _cases(result: dict[str, Any], end: str) -> list[dict[str, Any]]:
 
 def _exits_of_all(result: dict[str, Any], number: int, sent: dict[str, Any], received: dict[str, Any]) -> float:
     """VM exits for each tick while load `number` was played. Two processes of one VM print the same marks."""
-    if list(result["vms"]) == ["pair"]:
-        return _exits(result, "pair", number) / max(1, sent["marked_ticks"])
+    if len(result["vms"]) == 1:
+        return _exits(result, *result["vms"], number) / max(1, sent["marked_ticks"])
     return sum(_exits(result, end, number) / max(1, case["marked_ticks"]) for end, case in (("source", sent), ("sink", received)))
 
 

@@ -16,8 +16,7 @@ apps::Manual manual()
                 "the store's code and memory by itself, without a VM exit.\n.B kvs manager\nruns in the manager's VM, and\n"
                 "decides who is admitted, with which namespace and quota. The other commands run in guests. With\n"
                 "\\-\\-backend direct and \\-\\-socket all of them are processes of this machine, for tests: no isolation.",
-            .more = ".SH EXIT STATUS\n0 if all went well, 1 if not (the reason is on standard error), above if the arguments make no\n"
-                    "sense.\n.SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
+            .more = ".SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
 }
 
 } // namespace
