@@ -6,17 +6,14 @@
 #include "manual.hpp"
 #include "program.hpp"
 #include "service.hpp"
+#ifdef VMNET_DIRECT
+#include "direct_server.hpp"
+#endif
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
 #include <exception>
-
-#ifdef VMNET_DIRECT
-namespace vmnet {
-int direct_main(int argc, char **argv);
-}
-#endif
 
 namespace {
 

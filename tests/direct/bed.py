@@ -21,6 +21,7 @@ from dpdk_plugins import PluginError, plugin_folder  # noqa: E402
 
 TESTPMD = os.environ.get("ELISA_TESTPMD", "dpdk-testpmd")
 _HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+_FREE_HUGEPAGES = _HUGEPAGES.with_name("free_hugepages")
 HUGEPAGES_CAN_BE_HAD = os.access(_HUGEPAGES, os.W_OK)
 ALONE_S = 60.0  # bound of any single wait
 
@@ -165,6 +166,10 @@ class Bed:
         folder.mkdir()
         subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", str(folder)], check=True)
         self._undo.callback(subprocess.run, ["umount", str(folder)], check=True)
+
+    @staticmethod
+    def free_hugepages() -> int:
+        return int(_FREE_HUGEPAGES.read_text())
 
     def testpmd(self, name: str, vdevs: list[str], *arguments: str, mbufs: int = 8192, memory_mb: int = 160,
                 own_socket: bool = True, huge: list[str] | None = None) -> Process:

@@ -275,6 +275,32 @@ class DirectTest(unittest.TestCase):
             self.assertIn("all passed", test.output(), huge)
 
     @unittest.skipUnless(HUGEPAGES_CAN_BE_HAD, "only root can reserve hugepages")
+    def test_the_switch_may_lie_in_hugepages_too(self) -> None:
+        self.bed.hugepages(64)
+        before = self.bed.free_hugepages()
+        self.bed.manager("--huge")
+        echo = self.bed.echo("b")
+        generator = self.bed.generator("a", [(64, 20_000), (1500, 5_000)])
+        for flow, sent in zip(self.bed.report(generator)["flows"], (20_000, 20_000, 5_000, 5_000)):
+            self.check_flow(flow, sent)
+        self.assertLess(self.bed.free_hugepages(), before)
+        self.ends_well(generator, echo)
+
+    @unittest.skipUnless(HUGEPAGES_CAN_BE_HAD, "only root can reserve hugepages")
+    def test_too_few_hugepages_for_the_switch_are_said(self) -> None:
+        self.bed.hugepages(-self.bed.free_hugepages())
+        manager = self.bed.program("manager", [str(BUILD / "guest/bin/vmnet"), "--backend", "direct", "--huge", "--socket",
+                                               str(self.bed.socket)])
+        self.assertEqual(1, manager.wait())
+        self.assertRegex(manager.output(), r"--huge needs \d+ free pages of 2 MB .* echo N > /proc/sys/vm/nr_hugepages")
+
+    def test_a_number_that_is_none_is_said(self) -> None:
+        manager = self.bed.program("manager", [str(BUILD / "guest/bin/vmnet"), "--backend", "direct", "--socket",
+                                               str(self.bed.socket), "--stats", "often"])
+        self.assertNotEqual(0, manager.wait())
+        self.assertIn("--stats: Value often not in range", manager.output())
+
+    @unittest.skipUnless(HUGEPAGES_CAN_BE_HAD, "only root can reserve hugepages")
     def test_a_secondary_process_is_refused(self) -> None:
         self.bed.manager()
         self.bed.hugepages(80)

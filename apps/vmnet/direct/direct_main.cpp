@@ -3,87 +3,39 @@
 #include "clock.hpp"
 #include "direct_server.hpp"
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <fcntl.h>
-#include <getopt.h>
 #include <sys/signalfd.h>
 
 namespace vmnet {
-namespace {
-
-void usage(std::FILE *out)
-{
-    std::fputs("usage: vmnet --backend direct --socket PATH [--config FILE] [--control PATH] [--stats SECONDS]\n"
-               "             [--json FILE]\n"
-               "\n"
-               "A switch for DPDK processes on this host, each with\n"
-               "    --vdev net_rvif0,backend=direct,socket=PATH\n"
-               "No isolation: who can open PATH can read and write every packet.\n"
-               "\n"
-               "  --socket PATH    where drivers connect\n"
-               "  --config FILE    TOML: what each port may do; drivers say label=NAME\n"
-               "  --control PATH   socket for elisactl; SOCKET.control unless told, none: no socket\n"
-               "  --stats SECONDS  print the ports' counters that often\n"
-               "  --json FILE      write the ports' counters there at the end\n"
-               "Ends on SIGINT or SIGTERM; SIGHUP reads FILE again.\n",
-               out);
-}
-
-} // namespace
 
 int direct_main(int argc, char **argv)
 {
+    CLI::App app{"A switch for DPDK processes on this host, each with\n"
+                 "    --vdev net_rvif0,backend=direct,socket=PATH\n"
+                 "No isolation: who can open PATH can read and write every packet.\n"
+                 "Ends on SIGINT or SIGTERM; SIGHUP reads the configuration again.",
+                 "vmnet"};
     DirectOptions options;
-    const option longs[] = {
-        {"socket", required_argument, nullptr, 's'}, {"config", required_argument, nullptr, 'c'},
-        {"control", required_argument, nullptr, 'o'}, {"stats", required_argument, nullptr, 'i'},
-        {"json", required_argument, nullptr, 'j'},   {"backend", required_argument, nullptr, 'b'},
-        {"help", no_argument, nullptr, 'h'},         {}};
-    ::optind = 1;
-    for (int c = 0; (c = ::getopt_long(argc, argv, "", longs, nullptr)) != -1;) {
-        switch (c) {
-        case 's':
-            options.socket = ::optarg;
-            break;
-        case 'c':
-            options.config_file = ::optarg;
-            break;
-        case 'o':
-            options.control = ::optarg;
-            break;
-        case 'i':
-            options.stats_interval = std::chrono::seconds{std::atoi(::optarg)};
-            break;
-        case 'j':
-            options.json = ::optarg;
-            break;
-        case 'b':
-            if (std::string_view{::optarg} != "direct") {
-                std::fprintf(stderr, "vmnet: --backend %s: this program knows --backend direct\n",
-                             ::optarg);
-                return 2;
-            }
-            break;
-        case 'h':
-            usage(stdout);
-            return 0;
-        default:
-            usage(stderr);
-            return 2;
-        }
-    }
-    if (options.socket.empty() || ::optind != argc) {
-        usage(stderr);
-        return 2;
-    }
+    std::string backend;
+    app.add_option("--backend", backend, "This one")->check(CLI::IsMember({"direct"}));
+    app.add_option("--socket", options.socket, "Where drivers connect")->required();
+    app.add_option("--config", options.config_file,
+                   "TOML file: what each port may do; drivers say label=NAME");
+    app.add_option("--control", options.control,
+                   "Socket for elisactl; SOCKET.control unless told, none: no socket");
+    app.add_flag("--huge", options.huge, "The switch's memory in 2 MB pages, as the elisa backend has it");
+    app.add_option("--stats", options.stats_interval, "Print the ports' counters every so many seconds")
+        ->check(CLI::Range(1, 86400));
+    app.add_option("--json", options.json, "Write the ports' counters there at the end");
+    CLI11_PARSE(app, argc, argv);
 
     if (!options.config_file.empty()) {
         auto config = load_config(options.config_file);
         if (!config) {
             std::fprintf(stderr, "vmnet: %s\n", config.error().message.c_str());
-            return 2;
+            return 1;
         }
         options.config = std::move(*config);
     }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "direct_server.hpp"
 
+#include "elisa/types.hpp"
 #include "elisa_abi.h"
 
 #include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/mman.h>
@@ -32,14 +35,15 @@ constexpr std::uint64_t window_align = std::uint64_t{2} << 20;
 // Of /dev/shm, as far as it is used.
 constexpr std::uint32_t usual_capture_mib = 32;
 
+std::string with_errno(const std::string &what)
+{
+    return what + ": " + std::strerror(errno);
+}
+
 } // namespace
 
 std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options, std::string &why)
 {
-    const auto failed = [&](const std::string &what) {
-        why = what + ": " + std::strerror(errno);
-        return nullptr;
-    };
     std::unique_ptr<DirectServer> server{new DirectServer};
     server->options_ = options;
     if (rlimit files{};
@@ -48,24 +52,12 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
         ::setrlimit(RLIMIT_NOFILE, &files);
     }
 
-    const std::size_t switch_bytes =
-        (rvs::Switch::footprint(options.config.limits) + 4095) & ~std::size_t{4095};
     const std::size_t capture_bytes =
         std::size_t{options.config.capture_mib.value_or(usual_capture_mib)} << 20;
-    server->memory_bytes_ = switch_bytes + capture_bytes + board_bytes;
-    server->memory_fd_ = Fd{::memfd_create("rvs", MFD_CLOEXEC)};
-    if (!server->memory_fd_ ||
-        ::ftruncate(server->memory_fd_.get(), static_cast<off_t>(server->memory_bytes_)) != 0) {
-        return failed("cannot make the switch's memory");
+    if (!server->make_memory(capture_bytes, why)) {
+        return nullptr;
     }
-    // Where drivers have it, too: what is in it has the same address for all.
-    server->memory_ =
-        ::mmap(reinterpret_cast<void *>(ELISA_OBJECT_VA), server->memory_bytes_, PROT_READ | PROT_WRITE,
-               MAP_SHARED | MAP_FIXED_NOREPLACE, server->memory_fd_.get(), 0);
-    if (server->memory_ == MAP_FAILED) {
-        server->memory_ = nullptr;
-        return failed("cannot map the switch's memory");
-    }
+    const std::size_t switch_bytes = server->memory_bytes_ - capture_bytes - board_bytes;
     server->switch_ = rvs::Switch::create(server->memory_, switch_bytes, options.config.limits);
     auto *const behind = static_cast<std::byte *>(server->memory_) + switch_bytes;
     server->board_ = reinterpret_cast<Board *>(behind + capture_bytes); // zeros
@@ -73,33 +65,8 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
         why = "the switch cannot be laid out: a limit is out of range";
         return nullptr;
     }
-
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (options.socket.size() >= sizeof(address.sun_path)) {
-        why = "the path of the socket is too long: " + options.socket;
+    if (!server->listen(why)) {
         return nullptr;
-    }
-    options.socket.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    // A socket that nobody listens on is left over from a manager that was killed.
-    if (struct stat st{}; ::stat(options.socket.c_str(), &st) == 0) {
-        const Fd probe{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
-        if (!S_ISSOCK(st.st_mode) ||
-            ::connect(probe.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) ==
-                0) {
-            why = options.socket +
-                  " is in use: stop the manager that listens there, or choose another path";
-            return nullptr;
-        }
-        ::unlink(options.socket.c_str());
-    }
-    server->listener_ = Fd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    if (!server->listener_ ||
-        ::bind(server->listener_.get(), reinterpret_cast<const sockaddr *>(&address),
-               sizeof(address)) != 0 ||
-        // Who can connect can read and write every packet.
-        ::chmod(options.socket.c_str(), 0600) != 0 || ::listen(server->listener_.get(), 16) != 0) {
-        return failed("cannot listen at " + options.socket);
     }
     configure(server->journal_, options.config);
     server->ports_.emplace(*server->switch_, options.config, server->journal_);
@@ -116,6 +83,65 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
     return server;
 }
 
+// The switch, the captures' memory and, where drivers look for it, at the end, the board.
+bool DirectServer::make_memory(std::size_t capture_bytes, std::string &why)
+{
+    const std::size_t page = options_.huge ? elisa::huge_page_size : elisa::page_size;
+    memory_bytes_ =
+        (rvs::Switch::footprint(options_.config.limits) + capture_bytes + board_bytes + page - 1) &
+        ~(page - 1);
+    memory_fd_ =
+        Fd{::memfd_create("rvs", MFD_CLOEXEC | (options_.huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0U))};
+    if (!memory_fd_ || ::ftruncate(memory_fd_.get(), static_cast<off_t>(memory_bytes_)) != 0) {
+        why = with_errno("cannot make the switch's memory");
+        return false;
+    }
+    // Where drivers have it, too: what is in it has the same address for all.
+    void *const memory = ::mmap(reinterpret_cast<void *>(ELISA_OBJECT_VA), memory_bytes_,
+                                PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+                                memory_fd_.get(), 0);
+    if (memory == MAP_FAILED) {
+        why = options_.huge && errno == ENOMEM
+                  ? "--huge needs " + std::to_string(memory_bytes_ / page) +
+                        " free pages of 2 MB beside those of the ports' programs: reserve more, "
+                        "echo N > /proc/sys/vm/nr_hugepages"
+                  : with_errno("cannot map the switch's memory");
+        return false;
+    }
+    memory_ = memory;
+    return true;
+}
+
+bool DirectServer::listen(std::string &why)
+{
+    const std::string &path = options_.socket;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof(address.sun_path)) {
+        why = "the path of the socket is too long: " + path;
+        return false;
+    }
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    const auto *const where = reinterpret_cast<const sockaddr *>(&address);
+    // A socket that nobody listens on is left over from a manager that was killed.
+    if (struct stat st{}; ::stat(path.c_str(), &st) == 0) {
+        const Fd probe{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
+        if (!S_ISSOCK(st.st_mode) || ::connect(probe.get(), where, sizeof(address)) == 0) {
+            why = path + " is in use: stop the manager that listens there, or choose another path";
+            return false;
+        }
+        ::unlink(path.c_str());
+    }
+    listener_ = Fd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!listener_ || ::bind(listener_.get(), where, sizeof(address)) != 0 ||
+        // Who can connect can read and write every packet.
+        ::chmod(path.c_str(), 0600) != 0 || ::listen(listener_.get(), 16) != 0) {
+        why = with_errno("cannot listen at " + path);
+        return false;
+    }
+    return true;
+}
+
 DirectServer::~DirectServer()
 {
     if (listener_) {
@@ -129,7 +155,7 @@ DirectServer::~DirectServer()
 void DirectServer::run(int signals)
 {
     Clock::time_point next_tick = Clock::now() + std::chrono::seconds{1};
-    Clock::time_point next_print = Clock::now() + options_.stats_interval;
+    Clock::time_point next_print = Clock::now() + std::chrono::seconds{options_.stats_interval};
     std::vector<pollfd> fds;
     for (;;) {
         fds.assign({{.fd = signals, .events = POLLIN, .revents = 0},
@@ -163,10 +189,10 @@ void DirectServer::run(int signals)
             switch_->tick();
             next_tick = now + std::chrono::seconds{1};
         }
-        if (options_.stats_interval.count() > 0 && now >= next_print) {
+        if (options_.stats_interval != 0 && now >= next_print) {
             std::fputs(to_table(ports_->records()).c_str(), stdout);
             std::fflush(stdout);
-            next_print = now + options_.stats_interval;
+            next_print = now + std::chrono::seconds{options_.stats_interval};
         }
     }
 }

@@ -26,7 +26,8 @@ struct DirectOptions {
     std::string control;                    // socket for elisactl; empty: SOCKET.control
     std::string config_file;                // that config is of, or empty
     std::string json;                       // where the final counters go; empty: nowhere
-    std::chrono::seconds stats_interval{0}; // 0: do not print
+    std::uint32_t stats_interval = 0; // seconds; 0: do not print
+    bool huge = false;                // the switch's memory in 2 MB pages
     Config config; // without guests: anybody may have a port, which may do anything
 };
 
@@ -83,6 +84,8 @@ class DirectServer {
     };
 
     DirectServer() = default;
+    bool make_memory(std::size_t capture_bytes, std::string &why);
+    bool listen(std::string &why);
     void accept();
     void serve(Client &client);
     void handle(Client &client, rvif::direct::Received &received);
@@ -121,7 +124,7 @@ class DirectServer {
     std::uint64_t next_id_ = 1;
 };
 
-// The program: vmnet --backend direct. Arguments as main()'s, the backend's taken out.
+// The program: vmnet --backend direct. Arguments as main()'s.
 int direct_main(int argc, char **argv);
 
 } // namespace vmnet

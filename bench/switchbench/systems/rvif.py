@@ -18,7 +18,8 @@ class Rvif(System):
     def start(self) -> None:
         source_cpu, sink_cpu = self.place.cpus
         socket = self.folder / "rvs.sock"
-        manager = self.program("manager", [str(self.place.build / "guest/bin/vmnet"), "--backend", "direct", "--socket", str(socket)])
+        manager = self.program("manager", [str(self.place.build / "guest/bin/vmnet"), "--backend", "direct", "--huge",
+                                           "--socket", str(socket)])
         self.until_socket(manager, socket)
         count = self.setup.ports
         total = 2 * count + self.setup.idle_ports
