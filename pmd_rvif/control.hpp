@@ -64,9 +64,9 @@ int vlan_offload_set(rte_eth_dev *dev, int mask);
 const std::uint32_t *packet_types(rte_eth_dev *dev);
 
 // ---- rss.cpp
-constexpr std::uint64_t rss_offloads = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP |
-                                       RTE_ETH_RSS_L2_PAYLOAD;
-int rss_configure(rte_eth_dev *dev);             // from dev_configure
+constexpr std::uint64_t rss_offloads =
+    RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_L2_PAYLOAD;
+int rss_configure(rte_eth_dev *dev);                // from dev_configure
 bool rss_apply(rte_eth_dev *dev, std::string &why); // when the port starts
 int reta_update(rte_eth_dev *dev, rte_eth_rss_reta_entry64 *table, std::uint16_t size);
 int reta_query(rte_eth_dev *dev, rte_eth_rss_reta_entry64 *table, std::uint16_t size);

@@ -14,7 +14,8 @@
 namespace rvif {
 namespace {
 
-constexpr const char *known[] = {"backend", "export", "socket", "instance", "mac", "label", nullptr};
+constexpr const char *known[] = {"backend", "export", "socket", "instance",
+                                 "mac",     "label",  nullptr};
 
 constexpr std::size_t rvs_label_size = 32;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Link state: up while the port is started, the switch can be reached, and the manager does not hold
-// the port down.
+// Link state: up while the port is started, the switch can be reached, and the manager does not
+// hold the port down.
 #include "control.hpp"
 
 #include <rte_alarm.h>

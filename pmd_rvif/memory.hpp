@@ -32,8 +32,8 @@ std::vector<Block> dpdk_memory();
 // As many blocks as there may be regions: those that are too many lie end to end in the last.
 std::vector<Block> joined(std::vector<Block> blocks, std::size_t most);
 
-// Where registered memory is, in rvif addresses. As many runs as there are: memory can be in as many
-// pieces as it has pages (--legacy-mem).
+// Where registered memory is, in rvif addresses. As many runs as there are: memory can be in as
+// many pieces as it has pages (--legacy-mem).
 //
 // assign() while the port is stopped: nobody looks meanwhile, and runs that find() returned are
 // gone. forget() at any time: queues go on with what is left.
@@ -63,7 +63,8 @@ class AddressMap {
     // What there is from now on.
     void assign(std::span<const Placed> all);
     // The application gave memory back: whatever comes there next is not what was registered.
-    // Returns whether that was ours. A run of which a part goes is none any more, its rest is others.
+    // Returns whether that was ours. A run of which a part goes is none any more, its rest is
+    // others.
     bool forget(std::uintptr_t va, std::uint64_t length);
 
     // nullptr: not in any region. `hint`, the run found last, makes the common case one comparison.

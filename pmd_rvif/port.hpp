@@ -69,7 +69,7 @@ struct alignas(RVIF_LINE) RxQueue {
     std::uint32_t live_count = 0;
     std::uint32_t turn = 0;
     RxLane *order[RVIF_MAX_SOURCES] = {};
-    RxLane *awaited = nullptr; // from which frames came last
+    RxLane *awaited = nullptr;            // from which frames came last
     const AddressMap::Run *run = nullptr; // that all of the pool is in; nullptr: it is in several
     RxLane lanes[RVIF_MAX_SOURCES];
 
@@ -109,22 +109,22 @@ struct alignas(RVIF_LINE) TxQueue {
     // Written by the sending thread only.
     std::uint64_t frames = 0;
     std::uint64_t bytes = 0;
-    std::uint64_t bounced = 0; // segments copied because they are in no region
+    std::uint64_t bounced = 0;    // segments copied because they are in no region
     std::uint64_t bad_length = 0; // too long, or not as long as its segments
     std::uint64_t empty = 0;
     std::uint64_t bad_offload = 0; // asks for what the switch cannot do
-    std::uint64_t calls = 0;   // numbers them, for the switch
-    std::uint64_t cut = 0;     // calls that were cut short, and gone on with
-    std::uint64_t aborted = 0; // frames of calls that were cut short for good
-    std::uint64_t refused = 0; // frames of calls that the switch refused
-    std::uint64_t busy = 0;    // calls refused because another thread is in this queue
+    std::uint64_t calls = 0;       // numbers them, for the switch
+    std::uint64_t cut = 0;         // calls that were cut short, and gone on with
+    std::uint64_t aborted = 0;     // frames of calls that were cut short for good
+    std::uint64_t refused = 0;     // frames of calls that the switch refused
+    std::uint64_t busy = 0;        // calls refused because another thread is in this queue
 };
 
 constexpr std::uint32_t bounce_bytes = 2 * (RVIF_MAX_FRAME + 1);
 constexpr std::uint32_t source_poll_interval = 256; // rx bursts
 constexpr std::uint32_t refill_batch = 32;
-// A queue has a lane for each source that there is, and most of them are silent. So many are looked at in one
-// rx burst, and the one that spoke last; the others have their turn in the next ones.
+// A queue has a lane for each source that there is, and most of them are silent. So many are looked
+// at in one rx burst, and the one that spoke last; the others have their turn in the next ones.
 constexpr std::uint32_t lanes_per_poll = 8;
 constexpr std::uint32_t lane_slack = 2; // entries of RxLane::mbufs behind the last
 
@@ -139,10 +139,10 @@ class Port {
     EalPtr<rvif_port_stats> stats_area;
     EalPtr<rvif_rss> rss_area;
     EalPtr<rvif_sources> status_area;
-    rvif_rss rss{}; // as configured
+    rvif_rss rss{};                // as configured
     std::atomic<bool> link = true; // the manager does not hold the port down
-    rvif_port_stats stats_base{}; // what a reset takes away
-    std::mutex control;           // one user of the areas at a time
+    rvif_port_stats stats_base{};  // what a reset takes away
+    std::mutex control;            // one user of the areas at a time
     bool memory_events = false;
     bool undrained = false; // stopped, but a peer may still be filling buffers of ours
 

@@ -78,8 +78,8 @@ int rx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t depth, unsigne
                  dev->data->name, index);
         return -ENOMEM;
     }
-    queue->mbufs = std::make_unique_for_overwrite<rte_mbuf *[]>(
-        std::size_t{depth + lane_slack} * RVIF_MAX_SOURCES);
+    queue->mbufs = std::make_unique_for_overwrite<rte_mbuf *[]>(std::size_t{depth + lane_slack} *
+                                                                RVIF_MAX_SOURCES);
     rx_reset_lanes(*queue);
 
     rte_mbuf model{};

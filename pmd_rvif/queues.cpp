@@ -4,8 +4,8 @@
 
 namespace rvif {
 
-// The switch knows nothing of it: a stopped queue's lanes fill up, and then its frames are counted as
-// drop_no_buffer.
+// The switch knows nothing of it: a stopped queue's lanes fill up, and then its frames are counted
+// as drop_no_buffer.
 int rx_queue_stop(rte_eth_dev *dev, std::uint16_t index)
 {
     RxQueue &queue = *port_of(dev).rx[index];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the switch spreads frames over the port's receive queues. The hash is the switch's own; it has
-// no key.
+// How the switch spreads frames over the port's receive queues. The hash is the switch's own; it
+// has no key.
 #include "control.hpp"
 
 namespace rvif {

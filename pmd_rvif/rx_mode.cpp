@@ -8,8 +8,8 @@ namespace {
 int apply(rte_eth_dev *dev, bool promiscuous, bool allmulticast)
 {
     std::string why;
-    const std::uint64_t mode = (promiscuous ? RVIF_RX_MODE_PROMISC : 0u) |
-                               (allmulticast ? RVIF_RX_MODE_ALLMULTI : 0u);
+    const std::uint64_t mode =
+        (promiscuous ? RVIF_RX_MODE_PROMISC : 0u) | (allmulticast ? RVIF_RX_MODE_ALLMULTI : 0u);
     if (!call_ok(port_of(dev), "receive mode", why, RVIF_OP_RX_MODE, mode)) {
         RVIF_LOG(ERR, "%s: %s\n", dev->data->name, why.c_str());
         return -EIO;

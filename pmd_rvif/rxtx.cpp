@@ -6,9 +6,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstring>
-#include <smmintrin.h>
 #include <rte_mempool.h>
 #include <rte_prefetch.h>
+#include <smmintrin.h>
 
 namespace rvif {
 namespace {
@@ -37,8 +37,8 @@ bool take_batch(rte_mempool *pool, rte_mbuf **out) noexcept
 void units_of(const RxQueue &queue, rte_mbuf *const *mbufs, std::uint32_t phase,
               std::uint32_t (&units)[refill_batch]) noexcept
 {
-    const __m128i to_offset = _mm_set1_epi64x(static_cast<long long>(
-        RVIF_ADDR_OFFSET(queue.run->addr) + queue.data_at - queue.run->va));
+    const __m128i to_offset = _mm_set1_epi64x(
+        static_cast<long long>(RVIF_ADDR_OFFSET(queue.run->addr) + queue.data_at - queue.run->va));
     const __m128i phases = _mm_set1_epi32(static_cast<int>(phase));
     constexpr int unit_bits = std::countr_zero(RVIF_BUF_UNIT);
     for (std::uint32_t i = 0; i < refill_batch; i += 4) {
@@ -70,15 +70,14 @@ bool units_of_pieces(const RxQueue &queue, rte_mbuf *const *mbufs, std::uint32_t
     return true;
 }
 
-// Posts a batch that is in its place in lane.mbufs. An mbuf itself is not touched before it has been
-// filled. False: memory that the pool got after the port was started, or that was given back.
+// Posts a batch that is in its place in lane.mbufs. An mbuf itself is not touched before it has
+// been filled. False: memory that the pool got after the port was started, or that was given back.
 bool post_batch(RxQueue &queue, RxLane &lane) noexcept
 {
     rte_mbuf *const *const fresh = lane.mbufs + lane.post;
     alignas(16) std::uint32_t units[refill_batch];
     // A run of which a part was given back has no length any more.
-    if (queue.run != nullptr && queue.run->length.load(std::memory_order_relaxed) != 0)
-        [[likely]] {
+    if (queue.run != nullptr && queue.run->length.load(std::memory_order_relaxed) != 0) [[likely]] {
         units_of(queue, fresh, lane.post_phase, units);
     } else if (!units_of_pieces(queue, fresh, lane.post_phase, units)) [[unlikely]] {
         return false;
@@ -124,9 +123,9 @@ void refill(RxQueue &queue, RxLane &lane) noexcept
     }
 }
 
-// The first buffers of a lane, in no order of addresses. A new pool's are neighbours, and a CPU that finds
-// a stride in a sender's stores fetches what comes next from the receiver's cache, to be read, just
-// when it is about to be written. (Seen: a quarter fewer frames a second.)
+// The first buffers of a lane, in no order of addresses. A new pool's are neighbours, and a CPU
+// that finds a stride in a sender's stores fetches what comes next from the receiver's cache, to be
+// read, just when it is about to be written. (Seen: a quarter fewer frames a second.)
 void fill_lane(RxQueue &queue, RxLane &lane) noexcept
 {
     std::uint32_t count = 0;
@@ -138,7 +137,8 @@ void fill_lane(RxQueue &queue, RxLane &lane) noexcept
     }
     std::uint32_t random = 1;
     for (std::uint32_t left = count; left > 1; --left) {
-        random = random * 1664525 + 1013904223; // Numerical Recipes' generator: the high bits are good
+        random =
+            random * 1664525 + 1013904223; // Numerical Recipes' generator: the high bits are good
         const auto other = static_cast<std::uint32_t>(std::uint64_t{random} * left >> 32);
         std::swap(lane.mbufs[left - 1], lane.mbufs[other]);
     }
@@ -172,9 +172,9 @@ void fill_in(const RxQueue &queue, rte_mbuf *mbuf, std::uint64_t ol_flags, std::
 {
     static_assert(offsetof(rte_mbuf, ol_flags) == offsetof(rte_mbuf, rearm_data) + 8);
     static_assert(offsetof(rte_mbuf, rearm_data) % 16 == 0);
-    _mm_store_si128(reinterpret_cast<__m128i *>(&mbuf->rearm_data),
-                    _mm_set_epi64x(static_cast<long long>(ol_flags),
-                                   static_cast<long long>(queue.rearm)));
+    _mm_store_si128(
+        reinterpret_cast<__m128i *>(&mbuf->rearm_data),
+        _mm_set_epi64x(static_cast<long long>(ol_flags), static_cast<long long>(queue.rearm)));
     fill_fields(mbuf, length, std::uint64_t{vlan} << 16 | std::uint64_t{hash} << 32);
 }
 
@@ -263,8 +263,8 @@ std::uint16_t drain(RxQueue &queue, RxLane &lane, rte_mbuf **pkts, std::uint16_t
     while (got < count && lane.vacant < queue.depth) {
         // Whole frames in one buffer each, about which nothing else is said: as far as the wrap.
         const std::uint32_t phase = lane.next_phase;
-        std::uint32_t n = std::min<std::uint32_t>(queue.depth - lane.next,
-                                                  queue.depth - lane.vacant);
+        std::uint32_t n =
+            std::min<std::uint32_t>(queue.depth - lane.next, queue.depth - lane.vacant);
         n = std::min<std::uint32_t>(n, count - got);
         const std::uint64_t *const comp = lane.comp + lane.next;
         rte_mbuf *const *const mbufs = lane.mbufs + lane.next;
@@ -369,17 +369,16 @@ std::uint16_t rx_burst(void *opaque, rte_mbuf **pkts, std::uint16_t count)
         if (queue.turn >= queue.live_count) {
             queue.turn = 0;
         }
-        got = static_cast<std::uint16_t>(
-            got + poll(queue, *queue.order[queue.turn++], pkts + got,
-                       static_cast<std::uint16_t>(count - got)));
+        got = static_cast<std::uint16_t>(got + poll(queue, *queue.order[queue.turn++], pkts + got,
+                                                    static_cast<std::uint16_t>(count - got)));
     }
     if (got == 0 && queue.awaited != nullptr) {
         RxLane &lane = *queue.awaited;
         if (looks < queue.live_count) {
             got = poll(queue, lane, pkts, count);
         }
-        // Waiting: the frame is to come over together with its completion, not after it. What is asked
-        // for may be no buffer at all; it is a hint.
+        // Waiting: the frame is to come over together with its completion, not after it. What is
+        // asked for may be no buffer at all; it is a hint.
         rte_prefetch0(reinterpret_cast<const void *>(
             reinterpret_cast<std::uintptr_t>(lane.mbufs[lane.next]) + queue.data_at));
     }
@@ -468,13 +467,12 @@ void release(const TxQueue &queue, rte_mbuf **pkts, std::uint16_t count, bool al
     }
 }
 
-constexpr std::uint64_t requests = RTE_MBUF_F_TX_VLAN | RTE_MBUF_F_TX_IP_CKSUM |
-                                   RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG;
+constexpr std::uint64_t requests =
+    RTE_MBUF_F_TX_VLAN | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG;
 // What the switch cannot do.
-constexpr std::uint64_t impossible = RTE_MBUF_F_TX_TUNNEL_MASK | RTE_MBUF_F_TX_OUTER_IP_CKSUM |
-                                     RTE_MBUF_F_TX_OUTER_UDP_CKSUM | RTE_MBUF_F_TX_QINQ |
-                                     RTE_MBUF_F_TX_UDP_SEG | RTE_MBUF_F_TX_MACSEC |
-                                     RTE_MBUF_F_TX_SEC_OFFLOAD;
+constexpr std::uint64_t impossible =
+    RTE_MBUF_F_TX_TUNNEL_MASK | RTE_MBUF_F_TX_OUTER_IP_CKSUM | RTE_MBUF_F_TX_OUTER_UDP_CKSUM |
+    RTE_MBUF_F_TX_QINQ | RTE_MBUF_F_TX_UDP_SEG | RTE_MBUF_F_TX_MACSEC | RTE_MBUF_F_TX_SEC_OFFLOAD;
 // An mbuf without any of these needs nothing but its bytes to be sent.
 constexpr std::uint64_t special = requests | impossible;
 
@@ -599,8 +597,7 @@ std::uint16_t describe_plain(TxQueue &queue, rvif_tx_desc *desc, rte_mbuf *const
     std::size_t i = 0;
     for (; i < count; ++i, ++desc) {
         const rte_mbuf *mbuf = pkts[i];
-        const __m128i head =
-            _mm_load_si128(reinterpret_cast<const __m128i *>(&mbuf->rearm_data));
+        const __m128i head = _mm_load_si128(reinterpret_cast<const __m128i *>(&mbuf->rearm_data));
         if (_mm_testz_si128(_mm_xor_si128(head, wanted), looked_at) == 0) [[unlikely]] {
             break;
         }
@@ -619,8 +616,8 @@ std::uint16_t describe_plain(TxQueue &queue, rvif_tx_desc *desc, rte_mbuf *const
     return static_cast<std::uint16_t>(i);
 }
 
-// A call that was cut short, by an interrupt for instance: how far it came, as if it had returned. As
-// it was if that cannot be had.
+// A call that was cut short, by an interrupt for instance: how far it came, as if it had returned.
+// As it was if that cannot be had.
 CallResult resume(TxQueue &queue, CallResult result) noexcept
 {
     constexpr int tries = 16; // this may be cut short, too

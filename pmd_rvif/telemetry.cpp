@@ -25,16 +25,16 @@ int info(const char *, const char *parameters, rte_tel_data *out)
     Port &port = port_of(&dev);
     const CallResult hello = port.backend->call(RVIF_OP_INFO, 0, 0, 0);
     rte_tel_data_start_dict(out);
+    rte_tel_data_add_dict_string(out, "backend",
+                                 port.config.backend == BackendKind::direct ? "direct" : "elisa");
     rte_tel_data_add_dict_string(
-        out, "backend", port.config.backend == BackendKind::direct ? "direct" : "elisa");
-    rte_tel_data_add_dict_string(out, port.config.backend == BackendKind::direct ? "socket" : "export",
-                                 port.config.backend == BackendKind::direct
-                                     ? port.config.socket.c_str()
-                                     : port.config.export_name.c_str());
+        out, port.config.backend == BackendKind::direct ? "socket" : "export",
+        port.config.backend == BackendKind::direct ? port.config.socket.c_str()
+                                                   : port.config.export_name.c_str());
     rte_tel_data_add_dict_u64(out, "rvif_version",
                               hello.ok() ? static_cast<std::uint64_t>(hello.value) >> 32 : 0);
-    rte_tel_data_add_dict_int(
-        out, "switch_port", hello.ok() ? static_cast<int>(hello.value & 0xffffffff) : -1);
+    rte_tel_data_add_dict_int(out, "switch_port",
+                              hello.ok() ? static_cast<int>(hello.value & 0xffffffff) : -1);
     rte_tel_data_add_dict_int(out, "reachable", hello.ok() ? 1 : 0);
     rte_tel_data_add_dict_u64(out, "regions", port.regions.size());
     std::uint64_t lanes = 0;

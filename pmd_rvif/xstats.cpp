@@ -33,10 +33,9 @@ struct QueueCounter {
     std::uint64_t Queue::*value;
 };
 constexpr QueueCounter<RxQueue> rx_counters[] = {
-    {"rx_no_mbuf", &RxQueue::no_mbuf},           {"rx_bad_length", &RxQueue::bad_length},
-    {"rx_oversize", &RxQueue::oversize},         {"rx_not_scattered", &RxQueue::not_scattered},
-    {"rx_stopped", &RxQueue::stale},
-    {"rx_unregistered", &RxQueue::unregistered},
+    {"rx_no_mbuf", &RxQueue::no_mbuf},   {"rx_bad_length", &RxQueue::bad_length},
+    {"rx_oversize", &RxQueue::oversize}, {"rx_not_scattered", &RxQueue::not_scattered},
+    {"rx_stopped", &RxQueue::stale},     {"rx_unregistered", &RxQueue::unregistered},
 };
 constexpr QueueCounter<TxQueue> tx_counters[] = {
     {"tx_bounced_segments", &TxQueue::bounced},

@@ -16,7 +16,8 @@ std::string escaped(const std::string &text)
         if (c == '-' || c == '\\') {
             out += c == '-' ? "\\-" : "\\e";
         } else {
-            out += (out.empty() && (c == '.' || c == '\'')) ? std::string{"\\&"} + c : std::string{c};
+            out +=
+                (out.empty() && (c == '.' || c == '\'')) ? std::string{"\\&"} + c : std::string{c};
         }
     }
     return out;
@@ -31,7 +32,8 @@ std::string capitals(std::string text)
 void add_options(const CLI::App &app, std::string &out)
 {
     for (const CLI::Option *const option : options_of(app)) {
-        const std::string names = option->get_positional() ? option->get_name(true) : option->get_name(false, true);
+        const std::string names =
+            option->get_positional() ? option->get_name(true) : option->get_name(false, true);
         if (names == "-h,--help" || names == "--man") {
             continue;
         }
@@ -67,7 +69,8 @@ std::vector<const CLI::App *> commands_of(const CLI::App &app)
 
 std::vector<const CLI::Option *> options_of(const CLI::App &app)
 {
-    std::vector<const CLI::Option *> all = app.get_options([](const CLI::Option *) { return true; });
+    std::vector<const CLI::Option *> all =
+        app.get_options([](const CLI::Option *) { return true; });
     for (const CLI::App *const group : app.get_subcommands([](const CLI::App *) { return true; })) {
         if (group->get_name().empty()) {
             const auto more = options_of(*group);
@@ -83,9 +86,10 @@ std::string manual_page(const CLI::App &app, const Manual &manual)
     std::string what = app.get_description();
     what[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(what[0])));
     std::string out = ".TH " + escaped(capitals(name)) + " " + manual.section +
-                      " \"\" \"elisa\" \"ELISA VM networking appliance\"\n.SH NAME\n" + escaped(name) + " \\- " +
-                      escaped(what) + "\n.SH SYNOPSIS\n.B " + escaped(name) + "\n" + manual.synopsis +
-                      "\n.SH DESCRIPTION\n" + manual.description + "\n";
+                      " \"\" \"elisa\" \"ELISA VM networking appliance\"\n.SH NAME\n" +
+                      escaped(name) + " \\- " + escaped(what) + "\n.SH SYNOPSIS\n.B " +
+                      escaped(name) + "\n" + manual.synopsis + "\n.SH DESCRIPTION\n" +
+                      manual.description + "\n";
     std::string options;
     add_options(app, options);
     out += options.empty() ? "" : ".SH OPTIONS\n" + options;
@@ -99,7 +103,9 @@ void add_manual(CLI::App &app, Manual manual)
 {
     app.add_flag_callback(
         "--man",
-        [&app, manual = std::move(manual)] { throw CLI::CallForVersion(manual_page(app, manual), 0); },
+        [&app, manual = std::move(manual)] {
+            throw CLI::CallForVersion(manual_page(app, manual), 0);
+        },
         "Print the manual page: --man | man -l -");
 }
 

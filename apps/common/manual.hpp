@@ -14,7 +14,8 @@ struct Manual {
     std::string synopsis;
     std::string description;
     std::string more; // further sections: FILES, SEE ALSO
-    std::string exit_status = "0 if all went well, 1 if not (the reason is on standard error), above if the arguments make no sense.";
+    std::string exit_status =
+        "0 if all went well, 1 if not (the reason is on standard error), above if the arguments make no sense.";
 };
 
 // In troff's man macros. The app's name is the program's.

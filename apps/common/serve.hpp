@@ -27,10 +27,7 @@ class Service {
     virtual void region_del(elisa::AttachmentId id, const elisa::RegionDelEvent &event) = 0;
     // This process has taken the export over: these are attached. What else the export's memory
     // knows of, its predecessor did not bring to an end.
-    virtual void recover(std::span<const elisa::Attached> attached)
-    {
-        static_cast<void>(attached);
-    }
+    virtual void recover(std::span<const elisa::Attached> attached) { static_cast<void>(attached); }
     // About every `ServeOptions::tick`.
     virtual void tick() {}
     // There is no event: what else there is to do, and sleep for `most` at the most.

@@ -29,7 +29,8 @@ void on_signal(int)
 
 std::string address(const std::uint8_t *mac)
 {
-    return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", mac[0], mac[1], mac[2], mac[3],
+                       mac[4], mac[5]);
 }
 
 void print_frame(const Context &context, const Record &record, std::span<const std::uint8_t> frame)
@@ -49,7 +50,8 @@ void print_frame(const Context &context, const Record &record, std::span<const s
         return;
     }
     fmt::print("{}.{:09} {} {} > {} type {:#06x} length {}\n", record.time_ns / 1'000'000'000,
-               record.time_ns % 1'000'000'000, record.a != 0 ? "out" : "in ", from, to, type, frame.size());
+               record.time_ns % 1'000'000'000, record.a != 0 ? "out" : "in ", from, to, type,
+               frame.size());
     std::fflush(stdout);
 }
 
@@ -142,7 +144,8 @@ int capture(const Context &context, const Options &options)
         ++taken;
         if (!file) {
             print_frame(context, record, frame);
-        } else if (const auto written = file->frame(record.time_ns, record.a != 0, frame); !written) {
+        } else if (const auto written = file->frame(record.time_ns, record.a != 0, frame);
+                   !written) {
             return context.fail(written.error());
         }
     }
@@ -151,14 +154,20 @@ int capture(const Context &context, const Options &options)
         const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
                              std::chrono::system_clock::now().time_since_epoch())
                              .count();
-        if (const auto done = file->finish(static_cast<std::uint64_t>(now), seen + lost, lost); !done) {
+        if (const auto done = file->finish(static_cast<std::uint64_t>(now), seen + lost, lost);
+            !done) {
             return context.fail(done.error());
         }
     }
-    fmt::print(stderr, "elisactl: {} frame(s) captured of {} seen; lost: {} by the switch, {} by this program\n", taken,
-               seen, last.a, last.b);
+    fmt::print(
+        stderr,
+        "elisactl: {} frame(s) captured of {} seen; lost: {} by the switch, {} by this program\n",
+        taken, seen, last.a, last.b);
     if (context.json && options.file != "-") {
-        Context::print({{"captured", taken}, {"seen", seen}, {"lost_by_switch", last.a}, {"lost_by_reader", last.b}});
+        Context::print({{"captured", taken},
+                        {"seen", seen},
+                        {"lost_by_switch", last.a},
+                        {"lost_by_reader", last.b}});
     }
     return 0;
 }
@@ -170,9 +179,11 @@ void add_capture(CLI::App &app, Context &context)
     auto *const command = app.add_subcommand("capture", "Copies of what a port sends and is sent");
     const auto options = std::make_shared<Options>();
     command->add_option("PORT", options->port, "Its number, or its label")->required();
-    command->add_option("-w,--write", options->file, "To this file, as pcapng; -: to standard output");
+    command->add_option("-w,--write", options->file,
+                        "To this file, as pcapng; -: to standard output");
     command->add_option("--count,-c", options->count, "End after so many frames");
-    command->add_option("--seconds", options->seconds, "End after so long")->check(CLI::NonNegativeNumber);
+    command->add_option("--seconds", options->seconds, "End after so long")
+        ->check(CLI::NonNegativeNumber);
     // A filter's words are not taken for commands of this program ("port", "host").
     command->fallthrough(false);
     command->add_flag("--json", context.json, "For programs");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "doctor.hpp"
+
 #include "manager.hpp"
 
 #include <CLI/CLI.hpp>
@@ -35,7 +36,8 @@ struct Options {
 
 std::string kind_of(const Machine &machine)
 {
-    if (machine.exists("/dev/elisa") || machine.has_module("kvm_intel") || machine.has_module("elisa")) {
+    if (machine.exists("/dev/elisa") || machine.has_module("kvm_intel") ||
+        machine.has_module("elisa")) {
         return "host";
     }
     return machine.cpu_flags().contains("hypervisor") ? "vm" : "host";
@@ -79,7 +81,8 @@ int doctor(const Context &context, const Options &options)
                 fmt::print("       fix: {}\n", finding.fix);
             }
         }
-        fmt::print("{}\n", problems == 0 ? "No problem found." : fmt::format("{} problem(s) found.", problems));
+        fmt::print("{}\n", problems == 0 ? "No problem found."
+                                         : fmt::format("{} problem(s) found.", problems));
     }
     return problems == 0 ? 0 : 1;
 }
@@ -138,16 +141,20 @@ bool Machine::has_module(const std::string &module) const
 
 void add_doctor(CLI::App &app, Context &context)
 {
-    auto *const command = app.add_subcommand("doctor", "Look for what usually goes wrong, and say what to do");
+    auto *const command =
+        app.add_subcommand("doctor", "Look for what usually goes wrong, and say what to do");
     const auto options = std::make_shared<Options>();
     command
-        ->add_option("--at", options->where,
-                     "host (VMs run here), vm (a manager or a driver runs here), switch (the manager alone); what "
-                     "this machine seems to be unless told")
+        ->add_option(
+            "--at", options->where,
+            "host (VMs run here), vm (a manager or a driver runs here), switch (the manager alone); what "
+            "this machine seems to be unless told")
         ->check(CLI::IsMember({"host", "vm", "switch"}));
-    command->add_option("--config", options->config, "The manager's configuration, if it is not running");
+    command->add_option("--config", options->config,
+                        "The manager's configuration, if it is not running");
     command->add_option("--driver", options->driver, "librte_net_rvif.so, as given to DPDK's -d");
-    command->add_option("--root", options->root, "Look at a copy of a machine's files")->capture_default_str();
+    command->add_option("--root", options->root, "Look at a copy of a machine's files")
+        ->capture_default_str();
     command->callback([&context, options] {
         context.action = [&context, options] { return doctor(context, *options); };
     });

@@ -19,7 +19,8 @@ std::vector<std::string> releases_with_module(const Machine &machine)
     std::vector<std::string> found;
     std::error_code ignored;
     for (const auto &entry : fs::directory_iterator{machine.path("/lib/modules"), ignored}) {
-        for (const auto &file : fs::recursive_directory_iterator{entry.path() / "updates", ignored}) {
+        for (const auto &file :
+             fs::recursive_directory_iterator{entry.path() / "updates", ignored}) {
             if (file.path().filename().string().starts_with("elisa.ko")) {
                 found.push_back(entry.path().filename());
                 break;
@@ -34,8 +35,10 @@ void look_at_kernel(const Machine &machine, Findings &findings)
 {
     const std::string release = machine.release();
     if (!release.starts_with("6.1.") && !release.starts_with("6.12.")) {
-        findings.push_back({"kernel", Status::problem, "Linux " + release + " runs, and there are hooks for Debian's 6.1 and 6.12 only",
-                            "boot one of these (apt-get install linux-image-amd64), then ./elisa host install"});
+        findings.push_back(
+            {"kernel", Status::problem,
+             "Linux " + release + " runs, and there are hooks for Debian's 6.1 and 6.12 only",
+             "boot one of these (apt-get install linux-image-amd64), then ./elisa host install"});
         return;
     }
     findings.push_back({"kernel", Status::ok, "Linux " + release});
@@ -51,29 +54,37 @@ void look_at_modules(const Machine &machine, Findings &findings)
     } else {
         const auto there = releases_with_module(machine);
         if (std::ranges::find(there, release) != there.end()) {
-            findings.push_back({"module", Status::problem, "elisa.ko is installed for this kernel and not loaded", "modprobe elisa"});
-        } else if (!there.empty()) {
             findings.push_back({"module", Status::problem,
-                                "the kernel that runs, " + release + ", has no elisa.ko; " + there.back() + " has",
-                                "dkms autoinstall -k " + release + " (linux-headers-" + release +
-                                    " must be installed), or boot " + there.back()});
+                                "elisa.ko is installed for this kernel and not loaded",
+                                "modprobe elisa"});
+        } else if (!there.empty()) {
+            findings.push_back(
+                {"module", Status::problem,
+                 "the kernel that runs, " + release + ", has no elisa.ko; " + there.back() + " has",
+                 "dkms autoinstall -k " + release + " (linux-headers-" + release +
+                     " must be installed), or boot " + there.back()});
         } else {
-            findings.push_back({"module", Status::problem, "elisa.ko is not installed",
-                                "./elisa host install (docs/operations.md), or the package elisa-dkms"});
+            findings.push_back(
+                {"module", Status::problem, "elisa.ko is not installed",
+                 "./elisa host install (docs/operations.md), or the package elisa-dkms"});
         }
     }
     if (machine.has_module("kvm_intel") && !patched) {
-        findings.push_back({"kvm-intel", Status::problem, "the stock kvm_intel is loaded, which has no hooks for elisa.ko",
-                            "end all VMs, then: rmmod kvm_intel && modprobe kvm_intel && modprobe elisa"});
+        findings.push_back(
+            {"kvm-intel", Status::problem,
+             "the stock kvm_intel is loaded, which has no hooks for elisa.ko",
+             "end all VMs, then: rmmod kvm_intel && modprobe kvm_intel && modprobe elisa"});
     } else if (!machine.has_module("kvm_intel")) {
-        findings.push_back({"kvm-intel", Status::problem, "kvm_intel is not loaded: no VM can run",
-                            "modprobe kvm_intel; if that fails, ./elisa host check says whether this machine can be a host"});
+        findings.push_back(
+            {"kvm-intel", Status::problem, "kvm_intel is not loaded: no VM can run",
+             "modprobe kvm_intel; if that fails, ./elisa host check says whether this machine can be a host"});
     } else {
         findings.push_back({"kvm-intel", Status::ok, "kvm_intel has the hooks"});
     }
     for (const char *const parameter : {"ept", "unrestricted_guest"}) {
         if (machine.text(std::string{"/sys/module/kvm_intel/parameters/"} + parameter) == "N") {
-            findings.push_back({"kvm-parameter", Status::problem, std::string{"kvm_intel was loaded with "} + parameter + "=0",
+            findings.push_back({"kvm-parameter", Status::problem,
+                                std::string{"kvm_intel was loaded with "} + parameter + "=0",
                                 "take that out of /etc/modprobe.d and load kvm_intel again"});
         }
     }
@@ -85,7 +96,8 @@ bool without_pcid(const std::vector<std::string> &command)
     for (std::size_t i = 0; i + 1 < command.size(); ++i) {
         if (command[i] == "-cpu") {
             const std::string cpu = command[i + 1] + ",";
-            return cpu.find(",-pcid,") != std::string::npos || cpu.find(",pcid=off,") != std::string::npos;
+            return cpu.find(",-pcid,") != std::string::npos ||
+                   cpu.find(",pcid=off,") != std::string::npos;
         }
     }
     return false;
@@ -102,7 +114,8 @@ std::vector<RunningVm> vms_of(const Machine &machine)
     for (const auto &entry : fs::directory_iterator{machine.path("/proc"), ignored}) {
         const std::string name = entry.path().filename();
         pid_t pid = 0;
-        if (std::from_chars(name.data(), name.data() + name.size(), pid).ptr != name.data() + name.size()) {
+        if (std::from_chars(name.data(), name.data() + name.size(), pid).ptr !=
+            name.data() + name.size()) {
             continue;
         }
         std::vector<std::string> words;
@@ -123,9 +136,13 @@ void look_at_vms(const Machine &machine, Findings &findings)
 {
     const auto vms = vms_of(machine);
     for (const RunningVm &vm : vms) {
-        if (!vm.command.empty() && vm.command[0].find("qemu") != std::string::npos && !without_pcid(vm.command)) {
-            findings.push_back({"pcid", Status::problem, "the VM of process " + std::to_string(vm.pid) + " has PCID: attaching is refused there",
-                                "start it with -cpu host,-pcid (libvirt: <feature policy='disable' name='pcid'/> in <cpu>)"});
+        if (!vm.command.empty() && vm.command[0].find("qemu") != std::string::npos &&
+            !without_pcid(vm.command)) {
+            findings.push_back(
+                {"pcid", Status::problem,
+                 "the VM of process " + std::to_string(vm.pid) +
+                     " has PCID: attaching is refused there",
+                 "start it with -cpu host,-pcid (libvirt: <feature policy='disable' name='pcid'/> in <cpu>)"});
         }
     }
     if (vms.empty()) {
@@ -176,42 +193,54 @@ void look_at_module(Findings &findings)
 {
     const auto host = Host::open();
     if (!host) {
-        findings.push_back({"device", Status::problem, host.error().message, "run elisactl as root, of the same version as elisa.ko"});
+        findings.push_back({"device", Status::problem, host.error().message,
+                            "run elisactl as root, of the same version as elisa.ko"});
         return;
     }
     const auto vms = host->vms();
     const auto exports = host->exports();
     if (!vms || !exports) {
-        findings.push_back({"device", Status::problem, (vms ? exports.error() : vms.error()).message});
+        findings.push_back(
+            {"device", Status::problem, (vms ? exports.error() : vms.error()).message});
         return;
     }
     for (const RunningVm &running : running_vms()) {
-        if (std::ranges::none_of(*vms, [&](const elisa_vm_info &vm) { return vm.pid == running.pid; })) {
+        if (std::ranges::none_of(*vms,
+                                 [&](const elisa_vm_info &vm) { return vm.pid == running.pid; })) {
             findings.push_back({"registered", Status::note,
-                                "the VM of process " + std::to_string(running.pid) + " has no role: whatever it asks is refused",
-                                "elisactl host add --pid " + std::to_string(running.pid) + " --role guest --label NAME"});
+                                "the VM of process " + std::to_string(running.pid) +
+                                    " has no role: whatever it asks is refused",
+                                "elisactl host add --pid " + std::to_string(running.pid) +
+                                    " --role guest --label NAME"});
         }
     }
-    if (std::ranges::none_of(*vms, [](const elisa_vm_info &vm) { return vm.role == ELISA_ROLE_MANAGER; })) {
-        findings.push_back({"manager", Status::problem, "no VM is the manager: nobody can export a switch",
+    if (std::ranges::none_of(
+            *vms, [](const elisa_vm_info &vm) { return vm.role == ELISA_ROLE_MANAGER; })) {
+        findings.push_back({"manager", Status::problem,
+                            "no VM is the manager: nobody can export a switch",
                             "elisactl host add --pid PID --role manager --label NAME"});
     }
     bool live = false;
     for (const elisa_export_info &one : *exports) {
         live = live || one.state == ELISA_EXPORT_LIVE;
         if (one.state == ELISA_EXPORT_ORPHAN) {
-            findings.push_back({"export", Status::problem,
-                                std::string{"the VM that managed '"} + one.name + "' has ended: its guests go on, nobody new is admitted",
-                                "elisactl export revoke (the id is in elisactl export list), then start vmnet in a new manager VM"});
+            findings.push_back(
+                {"export", Status::problem,
+                 std::string{"the VM that managed '"} + one.name +
+                     "' has ended: its guests go on, nobody new is admitted",
+                 "elisactl export revoke (the id is in elisactl export list), then start vmnet in a new manager VM"});
         }
         if (one.state == ELISA_EXPORT_LIVE && one.events > 8) {
-            findings.push_back({"manager-answers", Status::problem,
-                                std::string{"the manager of '"} + one.name + "' does not answer: " + std::to_string(one.events) + " questions wait",
-                                "look at vmnet in the manager's VM; if it was killed, start it again: it takes the switch over"});
+            findings.push_back(
+                {"manager-answers", Status::problem,
+                 std::string{"the manager of '"} + one.name +
+                     "' does not answer: " + std::to_string(one.events) + " questions wait",
+                 "look at vmnet in the manager's VM; if it was killed, start it again: it takes the switch over"});
         }
     }
     if (!live) {
-        findings.push_back({"export", Status::problem, "nothing is exported", "start vmnet in the manager's VM"});
+        findings.push_back(
+            {"export", Status::problem, "nothing is exported", "start vmnet in the manager's VM"});
     } else {
         findings.push_back({"export", Status::ok, "the switch is exported"});
     }
@@ -220,7 +249,8 @@ void look_at_module(Findings &findings)
             const char *const what = vm.refusals[error] != 0 ? advice(error) : nullptr;
             if (what != nullptr) {
                 findings.push_back({"refused", Status::note,
-                                    std::string{"'"} + vm.label + "' was refused " + std::to_string(vm.refusals[error]) + " time(s) with " +
+                                    std::string{"'"} + vm.label + "' was refused " +
+                                        std::to_string(vm.refusals[error]) + " time(s) with " +
                                         std::string{elisa::abi_error_name(-error)},
                                     what});
             }
@@ -232,7 +262,9 @@ void look_at_vm(const Machine &machine, const std::string &driver, Findings &fin
 {
     const auto flags = machine.cpu_flags();
     if (flags.contains("pcid")) {
-        findings.push_back({"pcid", Status::problem, "the VM's CPUs have PCID: attaching is refused", "start QEMU with -cpu host,-pcid"});
+        findings.push_back({"pcid", Status::problem,
+                            "the VM's CPUs have PCID: attaching is refused",
+                            "start QEMU with -cpu host,-pcid"});
     } else {
         findings.push_back({"pcid", Status::ok, "no PCID"});
     }
@@ -245,45 +277,62 @@ void look_at_vm(const Machine &machine, const std::string &driver, Findings &fin
         return value;
     };
     if (count("nr_hugepages") == 0) {
-        findings.push_back({"hugepages", Status::problem, "there are no hugepages of 2 MB, and all packet memory, and the switch, must be of them",
-                            "sysctl vm.nr_hugepages=128 (at boot: hugepages=128 on the kernel's command line)"});
+        findings.push_back(
+            {"hugepages", Status::problem,
+             "there are no hugepages of 2 MB, and all packet memory, and the switch, must be of them",
+             "sysctl vm.nr_hugepages=128 (at boot: hugepages=128 on the kernel's command line)"});
     } else if (count("free_hugepages") == 0) {
-        findings.push_back({"hugepages", Status::note, "all hugepages are in use: nothing else can be started",
-                            "sysctl vm.nr_hugepages=... more, or remove what a killed process left in /dev/hugepages"});
+        findings.push_back(
+            {"hugepages", Status::note, "all hugepages are in use: nothing else can be started",
+             "sysctl vm.nr_hugepages=... more, or remove what a killed process left in /dev/hugepages"});
     } else {
-        findings.push_back({"hugepages", Status::ok, std::to_string(count("free_hugepages")) + " free hugepages of 2 MB"});
+        findings.push_back({"hugepages", Status::ok,
+                            std::to_string(count("free_hugepages")) + " free hugepages of 2 MB"});
     }
     if (machine.text("/proc/mounts").find(" hugetlbfs ") == std::string::npos) {
-        findings.push_back({"hugetlbfs", Status::problem,
-                            "no hugetlbfs is mounted: DPDK finds no hugepages, and a manager cannot be restarted without ending its switch",
-                            "mount -t hugetlbfs none /dev/hugepages"});
+        findings.push_back(
+            {"hugetlbfs", Status::problem,
+             "no hugetlbfs is mounted: DPDK finds no hugepages, and a manager cannot be restarted without ending its switch",
+             "mount -t hugetlbfs none /dev/hugepages"});
     }
     const std::string config = machine.text("/boot/config-" + machine.release());
     if (config.find("# CONFIG_X86_IOPL_IOPERM is not set") != std::string::npos) {
-        findings.push_back({"ioperm", Status::problem, "this kernel has no ioperm (CONFIG_X86_IOPL_IOPERM): no process can make calls",
-                            "boot a distribution's kernel"});
+        findings.push_back(
+            {"ioperm", Status::problem,
+             "this kernel has no ioperm (CONFIG_X86_IOPL_IOPERM): no process can make calls",
+             "boot a distribution's kernel"});
     }
     const std::string lockdown = machine.text("/sys/kernel/security/lockdown");
-    if (lockdown.find("[integrity]") != std::string::npos || lockdown.find("[confidentiality]") != std::string::npos) {
-        findings.push_back({"lockdown", Status::problem, "the kernel is locked down and grants nobody I/O ports",
-                            "switch Secure Boot off in this VM, or leave lockdown= out of its kernel's command line"});
+    if (lockdown.find("[integrity]") != std::string::npos ||
+        lockdown.find("[confidentiality]") != std::string::npos) {
+        findings.push_back(
+            {"lockdown", Status::problem, "the kernel is locked down and grants nobody I/O ports",
+             "switch Secure Boot off in this VM, or leave lockdown= out of its kernel's command line"});
     }
     if (machine.is_this_one() && ::geteuid() != 0) {
-        findings.push_back({"root", Status::problem, "not root: CAP_SYS_RAWIO and CAP_SYS_ADMIN are needed for drivers and managers", "run as root"});
+        findings.push_back(
+            {"root", Status::problem,
+             "not root: CAP_SYS_RAWIO and CAP_SYS_ADMIN are needed for drivers and managers",
+             "run as root"});
     }
     if (driver.empty()) {
         return;
     }
     if (!machine.exists(driver)) {
-        findings.push_back({"driver", Status::problem, "there is no " + driver, "give -d the path of librte_net_rvif.so"});
+        findings.push_back({"driver", Status::problem, "there is no " + driver,
+                            "give -d the path of librte_net_rvif.so"});
         return;
     }
     bool open = false;
-    for (fs::path folder = fs::path{driver}.parent_path(); !folder.empty(); folder = folder.parent_path()) {
-        if (struct stat st {}; ::stat(machine.path(folder).c_str(), &st) == 0 && (st.st_mode & S_IWOTH) != 0) {
+    for (fs::path folder = fs::path{driver}.parent_path(); !folder.empty();
+         folder = folder.parent_path()) {
+        if (struct stat st{};
+            ::stat(machine.path(folder).c_str(), &st) == 0 && (st.st_mode & S_IWOTH) != 0) {
             open = true;
-            findings.push_back({"driver", Status::problem, "DPDK takes no driver from there: everybody can write to " + folder.string(),
-                                "put librte_net_rvif.so into a folder of root's, such as /usr/lib/elisa"});
+            findings.push_back(
+                {"driver", Status::problem,
+                 "DPDK takes no driver from there: everybody can write to " + folder.string(),
+                 "put librte_net_rvif.so into a folder of root's, such as /usr/lib/elisa"});
         }
         if (folder == folder.root_path()) {
             break;

@@ -18,11 +18,14 @@ elisa::Result<Filter> Filter::compile(const std::string &text)
         return filter;
     }
     constexpr int whole_frames = 262144;
-    const std::unique_ptr<pcap_t, void (*)(pcap_t *)> pcap{::pcap_open_dead(DLT_EN10MB, whole_frames), ::pcap_close};
+    const std::unique_ptr<pcap_t, void (*)(pcap_t *)> pcap{
+        ::pcap_open_dead(DLT_EN10MB, whole_frames), ::pcap_close};
     auto program = std::make_unique<bpf_program>();
-    if (pcap == nullptr || ::pcap_compile(pcap.get(), program.get(), text.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0) {
+    if (pcap == nullptr ||
+        ::pcap_compile(pcap.get(), program.get(), text.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0) {
         return elisa::make_error(elisa::Errc::invalid,
-                                 "the filter '" + text + "': " + (pcap != nullptr ? ::pcap_geterr(pcap.get()) : "no memory") +
+                                 "the filter '" + text + "': " +
+                                     (pcap != nullptr ? ::pcap_geterr(pcap.get()) : "no memory") +
                                      " (see man pcap-filter)");
     }
     filter.program_.reset(program.release());

@@ -151,8 +151,9 @@ Result<pid_t> process_of_vm(const std::string &name)
         return found.front();
     }
     return make_error(elisa::Errc::no_entry,
-                      found.empty() ? "no running VM is called '" + name + "' (virsh list; or give --pid)"
-                                    : "several running VMs are called '" + name + "': give --pid");
+                      found.empty()
+                          ? "no running VM is called '" + name + "' (virsh list; or give --pid)"
+                          : "several running VMs are called '" + name + "': give --pid");
 }
 
 Result<Host> Host::open()

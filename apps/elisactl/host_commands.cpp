@@ -8,8 +8,8 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <unistd.h>
@@ -227,18 +227,18 @@ int stats(const Context &context)
         return context.fail(stats.error());
     }
     Json out{{"abi_version", stats->abi_version},
-                                     {"vms", stats->vms},
-                                     {"exports", stats->exports},
-                                     {"attachments", stats->attachments},
-                                     {"contexts", stats->contexts},
-                                     {"regions", stats->regions},
-                                     {"pinned_pages", stats->pinned_pages},
-                                     {"table_pages", stats->table_pages},
-                                     {"crossings", stats->crossings},
-                                     {"aborts", stats->aborts},
-                                     {"off_default_exits", stats->off_default_exits},
-                                     {"return_traps", stats->return_traps},
-                                     {"throttled", stats->throttled}};
+             {"vms", stats->vms},
+             {"exports", stats->exports},
+             {"attachments", stats->attachments},
+             {"contexts", stats->contexts},
+             {"regions", stats->regions},
+             {"pinned_pages", stats->pinned_pages},
+             {"table_pages", stats->table_pages},
+             {"crossings", stats->crossings},
+             {"aborts", stats->aborts},
+             {"off_default_exits", stats->off_default_exits},
+             {"return_traps", stats->return_traps},
+             {"throttled", stats->throttled}};
     for (std::size_t i = 0; i < std::size(stats->abort_reasons); ++i) {
         const auto name = elisa::abi_error_name(-(ELISA_E_FAULT + static_cast<int>(i)));
         if (!name.empty()) {
@@ -264,7 +264,8 @@ void add_host(CLI::App &app, Context &context)
     host->require_subcommand(1);
 
     const auto adding = std::make_shared<AddOptions>();
-    auto *const add_command = host->add_subcommand("add", "Give a running VM a role; prints its id");
+    auto *const add_command =
+        host->add_subcommand("add", "Give a running VM a role; prints its id");
     auto *const where = add_command->add_option_group("vm", "The VM");
     where->add_option("--pid", adding->pid, "Process id of its QEMU")->check(CLI::PositiveNumber);
     where->add_option("--name", adding->name, "Its name in libvirt, or of QEMU's -name");
@@ -277,8 +278,9 @@ void add_host(CLI::App &app, Context &context)
         ->required()
         ->transform(CLI::CheckedTransformer(roles));
     add_command->add_option("--label", adding->label, "What managers know the VM by")->required();
-    add_command->callback(
-        [&context, adding] { context.action = [&context, adding] { return add(context, *adding); }; });
+    add_command->callback([&context, adding] {
+        context.action = [&context, adding] { return add(context, *adding); };
+    });
 
     const auto id = std::make_shared<std::string>();
     auto *const remove_command =
@@ -292,10 +294,12 @@ void add_host(CLI::App &app, Context &context)
 
     const auto quota = std::make_shared<elisa_vm_quota>();
     std::memset(quota.get(), 0xff, sizeof(*quota)); // all ones: stays as it is
-    auto *const quota_command = host->add_subcommand("quota", "What a VM may use; the rest stays as it is");
+    auto *const quota_command =
+        host->add_subcommand("quota", "What a VM may use; the rest stays as it is");
     quota_command->add_option("ID", *id, "As printed by add and list")->required();
     quota_command->add_option("--pinned-pages", quota->pinned_pages, "Of its memory, 4 KB each");
-    quota_command->add_option("--table-pages", quota->table_pages, "Of the host's, for its contexts");
+    quota_command->add_option("--table-pages", quota->table_pages,
+                              "Of the host's, for its contexts");
     quota_command->add_option("--exports", quota->exports);
     quota_command->add_option("--attachments", quota->attachments, "At most 4");
     quota_command->add_option("--calls", quota->calls_per_s,
@@ -332,7 +336,8 @@ void add_export(CLI::App &app, Context &context)
     revoke->add_option("ID", *id, "As printed by list")->required();
     revoke->callback([&context, id] {
         context.action = [&context, id] {
-            return with_id(context, *id, [](Host &to, std::uint64_t one) { return to.revoke(one); });
+            return with_id(context, *id,
+                           [](Host &to, std::uint64_t one) { return to.revoke(one); });
         };
     });
 }

@@ -13,8 +13,9 @@ try {
     app.fallthrough();
     elisactl::Context context;
     app.add_flag("--json", context.json, "For programs");
-    app.add_option("--socket", context.socket,
-                   "The manager's control socket (or $ELISACTL_SOCKET); else the one in /run/elisa");
+    app.add_option(
+        "--socket", context.socket,
+        "The manager's control socket (or $ELISACTL_SOCKET); else the one in /run/elisa");
     elisactl::add_host(app, context);
     elisactl::add_export(app, context);
     elisactl::add_port(app, context);

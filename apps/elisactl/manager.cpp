@@ -19,7 +19,8 @@ using elisa::Result;
 
 std::string usual_socket()
 {
-    if (const char *const given = std::getenv("ELISACTL_SOCKET"); given != nullptr && *given != '\0') {
+    if (const char *const given = std::getenv("ELISACTL_SOCKET");
+        given != nullptr && *given != '\0') {
         return given;
     }
     std::vector<std::string> found;
@@ -38,7 +39,8 @@ Result<Manager> Manager::connect(const Context &context)
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof(address.sun_path)) {
-        return elisa::make_error(elisa::Errc::invalid, "the path of the socket is too long: " + path);
+        return elisa::make_error(elisa::Errc::invalid,
+                                 "the path of the socket is too long: " + path);
     }
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
     elisa::UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
@@ -47,15 +49,15 @@ Result<Manager> Manager::connect(const Context &context)
     }
     if (::connect(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0) {
         const int error = errno;
-        std::string why = error == ENOENT
-                              ? "no manager listens at " + path +
-                                    ": is vmnet running on this machine (in the manager's VM, with the elisa "
-                                    "backend)? Another socket: --socket PATH"
-                          : error == ECONNREFUSED
-                              ? "the manager of " + path + " has gone: start vmnet again"
-                          : error == EACCES || error == EPERM
-                              ? path + " belongs to another user: run as the one who runs vmnet"
-                              : path + ": " + std::strerror(error);
+        std::string why =
+            error == ENOENT
+                ? "no manager listens at " + path +
+                      ": is vmnet running on this machine (in the manager's VM, with the elisa "
+                      "backend)? Another socket: --socket PATH"
+            : error == ECONNREFUSED ? "the manager of " + path + " has gone: start vmnet again"
+            : error == EACCES || error == EPERM
+                ? path + " belongs to another user: run as the one who runs vmnet"
+                : path + ": " + std::strerror(error);
         return Error{{error, std::generic_category()}, std::move(why)};
     }
     return Manager{std::move(fd), path};
@@ -125,7 +127,8 @@ Result<Json> Manager::ask(const Json &request)
     }
     Json json = Json::parse(answer, nullptr, false);
     if (!*there || !json.is_object()) {
-        return elisa::make_error(elisa::Errc::inconsistent, "the manager of " + path_ + " hung up, or is no vmnet");
+        return elisa::make_error(elisa::Errc::inconsistent,
+                                 "the manager of " + path_ + " hung up, or is no vmnet");
     }
     if (!json.value("ok", false)) {
         return elisa::make_error(elisa::Errc::refused, json.value("error", std::string{"refused"}));

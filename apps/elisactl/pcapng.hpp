@@ -15,10 +15,12 @@ namespace elisactl {
 class Pcapng {
   public:
     // "-": standard output.
-    [[nodiscard]] static elisa::Result<Pcapng> create(const std::string &path, const std::string &interface);
+    [[nodiscard]] static elisa::Result<Pcapng> create(const std::string &path,
+                                                      const std::string &interface);
 
     // sent: by the interface; else received.
-    elisa::Result<void> frame(std::uint64_t time_ns, bool sent, std::span<const std::uint8_t> bytes);
+    elisa::Result<void> frame(std::uint64_t time_ns, bool sent,
+                              std::span<const std::uint8_t> bytes);
     // What was written so far is to be seen by whoever reads the file.
     elisa::Result<void> flush();
     // The end: how many came, how many were lost on the way here.

@@ -67,14 +67,15 @@ int port_list(const Context &context)
         Context::print(open);
         return 0;
     }
-    fmt::print("{:>4} {:20} {:17} {:5} {:7} {:16} {}\n", "PORT", "LABEL", "MAC", "LINK", "QUEUES", "VLAN",
-               "POLICY");
+    fmt::print("{:>4} {:20} {:17} {:5} {:7} {:16} {}\n", "PORT", "LABEL", "MAC", "LINK", "QUEUES",
+               "VLAN", "POLICY");
     for (const Json &port : open) {
         const bool own = port.contains("of_manager");
         fmt::print("{:>4} {:20} {:17} {:5} {:7} {:16} {}\n", port["port"].get<unsigned>(),
                    port["label"].get<std::string>(), port["mac"].get<std::string>(),
                    port.value("link", std::string{"?"}),
-                   fmt::format("{}/{}", port["rx_queues"].get<unsigned>(), port["tx_queues"].get<unsigned>()),
+                   fmt::format("{}/{}", port["rx_queues"].get<unsigned>(),
+                               port["tx_queues"].get<unsigned>()),
                    own ? "-" : vlan_text(port["settings"]),
                    own ? "the manager's own" : policy_text(port["settings"]));
         if (port.contains("why")) {
@@ -94,19 +95,21 @@ int tell(const Context &context, const Json &request)
 std::string assignment(const std::string &key, const std::string &value)
 {
     const bool bare = value == "true" || value == "false" || value.empty() ||
-                      value.find_first_not_of("0123456789_") == std::string::npos || value.front() == '[' ||
-                      value.front() == '"' || value.front() == '\'';
+                      value.find_first_not_of("0123456789_") == std::string::npos ||
+                      value.front() == '[' || value.front() == '"' || value.front() == '\'';
     return key + " = " + (bare ? value : "\"" + value + "\"") + "\n";
 }
 
-int port_set(const Context &context, const std::string &port, const std::vector<std::string> &settings)
+int port_set(const Context &context, const std::string &port,
+             const std::vector<std::string> &settings)
 {
     std::string set;
     std::vector<std::string> defaults;
     for (const std::string &one : settings) {
         const std::size_t equals = one.find('=');
         if (equals == std::string::npos) {
-            return context.fail("'" + one + "' is no setting: KEY=VALUE, such as vlan=10, rate=1000 or vlan=none");
+            return context.fail(
+                "'" + one + "' is no setting: KEY=VALUE, such as vlan=10, rate=1000 or vlan=none");
         }
         const std::string key = one.substr(0, equals);
         const std::string value = one.substr(equals + 1);
@@ -116,7 +119,9 @@ int port_set(const Context &context, const std::string &port, const std::vector<
             set += assignment(key, value);
         }
     }
-    return tell(context, {{"cmd", "port-set"}, {"port", port_json(port)}, {"set", set}, {"defaults", defaults}});
+    return tell(
+        context,
+        {{"cmd", "port-set"}, {"port", port_json(port)}, {"set", set}, {"defaults", defaults}});
 }
 
 int mac_list(const Context &context)
@@ -131,9 +136,10 @@ int mac_list(const Context &context)
     }
     fmt::print("{:17} {:>4} {:>4} {}\n", "MAC", "VLAN", "PORT", "AGE");
     for (const Json &mac : (*answer)["macs"]) {
-        fmt::print("{:17} {:>4} {:>4} {}\n", mac["mac"].get<std::string>(), mac["vlan"].get<unsigned>(),
-                   mac["port"].get<unsigned>(),
-                   mac["static"] == true ? "static" : fmt::format("{} s", mac["age"].get<unsigned>()));
+        fmt::print("{:17} {:>4} {:>4} {}\n", mac["mac"].get<std::string>(),
+                   mac["vlan"].get<unsigned>(), mac["port"].get<unsigned>(),
+                   mac["static"] == true ? "static"
+                                         : fmt::format("{} s", mac["age"].get<unsigned>()));
     }
     return 0;
 }
@@ -208,26 +214,30 @@ void add_port(CLI::App &app, Context &context)
     const auto settings = std::make_shared<std::vector<std::string>>();
     constexpr const char *of = "Its number, or its label";
 
-    port->add_subcommand("list", "Open ports, what they may do, and why they are down")->callback([&context] {
-        context.action = [&context] { return port_list(context); };
-    });
+    port->add_subcommand("list", "Open ports, what they may do, and why they are down")
+        ->callback([&context] { context.action = [&context] { return port_list(context); }; });
     auto *const set = port->add_subcommand(
         "set", "Other settings for a port, until it is closed or the configuration is read again");
     set->add_option("PORT", *which, of)->required();
-    set->add_option("KEY=VALUE", *settings,
-                    "vlan, trunk, native, isolated, macs, mac_limit, rate, burst, storm, mirror as in the "
-                    "configuration; none: as without a word")
+    set->add_option(
+           "KEY=VALUE", *settings,
+           "vlan, trunk, native, isolated, macs, mac_limit, rate, burst, storm, mirror as in the "
+           "configuration; none: as without a word")
         ->required();
     set->callback([&context, which, settings] {
-        context.action = [&context, which, settings] { return port_set(context, *which, *settings); };
+        context.action = [&context, which, settings] {
+            return port_set(context, *which, *settings);
+        };
     });
     for (const bool up : {true, false}) {
-        auto *const link = port->add_subcommand(
-            up ? "up" : "down", up ? "Let it carry frames again" : "Hold it down: its driver sees the link go");
+        auto *const link = port->add_subcommand(up ? "up" : "down",
+                                                up ? "Let it carry frames again"
+                                                   : "Hold it down: its driver sees the link go");
         link->add_option("PORT", *which, of)->required();
         link->callback([&context, which, up] {
             context.action = [&context, which, up] {
-                return tell(context, {{"cmd", "port-link"}, {"port", port_json(*which)}, {"up", up}});
+                return tell(context,
+                            {{"cmd", "port-link"}, {"port", port_json(*which)}, {"up", up}});
             };
         });
     }
@@ -244,14 +254,17 @@ void add_mac(CLI::App &app, Context &context)
     mac->add_subcommand("list", "Learned and static addresses")->callback([&context] {
         context.action = [&context] { return mac_list(context); };
     });
-    auto *const add = mac->add_subcommand("add", "A static address: it belongs to one port until that is closed");
+    auto *const add =
+        mac->add_subcommand("add", "A static address: it belongs to one port until that is closed");
     add->add_option("MAC", *address, "Such as 02:00:00:00:00:01")->required();
     add->add_option("PORT", *which, "Number or label")->required();
     add->add_option("--vlan", *vlan, "Unless the port knows no VLANs");
     add->callback([&context, which, address, vlan] {
         context.action = [&context, which, address, vlan] {
-            return tell(context,
-                        {{"cmd", "mac-add"}, {"mac", *address}, {"port", port_json(*which)}, {"vlan", *vlan}});
+            return tell(context, {{"cmd", "mac-add"},
+                                  {"mac", *address},
+                                  {"port", port_json(*which)},
+                                  {"vlan", *vlan}});
         };
     });
     auto *const remove = mac->add_subcommand("remove", "Forget an address");
@@ -262,7 +275,8 @@ void add_mac(CLI::App &app, Context &context)
             return tell(context, {{"cmd", "mac-remove"}, {"mac", *address}, {"vlan", *vlan}});
         };
     });
-    auto *const flush = mac->add_subcommand("flush", "Forget all learned addresses, or those of a port");
+    auto *const flush =
+        mac->add_subcommand("flush", "Forget all learned addresses, or those of a port");
     flush->add_option("PORT", *which, "Number or label");
     flush->callback([&context, which] {
         context.action = [&context, which] {

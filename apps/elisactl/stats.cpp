@@ -17,7 +17,8 @@
 namespace elisactl {
 namespace {
 
-constexpr const char *counters[] = {"tx_frames", "tx_bytes", "rx_frames", "rx_bytes", "crossings", "flooded"};
+constexpr const char *counters[] = {"tx_frames", "tx_bytes",  "rx_frames",
+                                    "rx_bytes",  "crossings", "flooded"};
 
 std::string short_number(double value)
 {
@@ -78,7 +79,9 @@ Json rates(const Json &now, const Json &before, double seconds)
             continue;
         }
         const Json &last = old[port["port"].get<unsigned>()];
-        Json rate{{"port", port["port"]}, {"label", port["label"]}, {"link", port.value("link", std::string{})}};
+        Json rate{{"port", port["port"]},
+                  {"label", port["label"]},
+                  {"link", port.value("link", std::string{})}};
         for (const char *const key : counters) {
             rate[std::string{key} + "_per_s"] = more(port, last, key) / seconds;
         }
@@ -86,7 +89,8 @@ Json rates(const Json &now, const Json &before, double seconds)
         rate["frames_per_crossing"] = crossings > 0 ? more(port, last, "tx_frames") / crossings : 0;
         Json drops = Json::object();
         for (const auto &[reason, count] : port["drops"].items()) {
-            const double n = more(port["drops"], last.is_object() ? last["drops"] : Json{}, reason.c_str());
+            const double n =
+                more(port["drops"], last.is_object() ? last["drops"] : Json{}, reason.c_str());
             if (n > 0) {
                 drops[reason] = n / seconds;
             }
@@ -99,32 +103,33 @@ Json rates(const Json &now, const Json &before, double seconds)
 
 void print_totals(const Json &answer)
 {
-    fmt::print("{:>4} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}  {}\n", "PORT", "LABEL", "SENT", "BYTES",
-               "RECEIVED", "BYTES", "CROSSINGS", "FR/CR", "DROPS");
+    fmt::print("{:>4} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}  {}\n", "PORT", "LABEL", "SENT",
+               "BYTES", "RECEIVED", "BYTES", "CROSSINGS", "FR/CR", "DROPS");
     for (const Json &port : answer["ports"]) {
         const auto number = [&](const char *key) { return port[key].get<double>(); };
         const double crossings = number("crossings");
-        fmt::print("{:>4} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6.1f}  {}{}\n", port["port"].get<unsigned>(),
-                   port["label"].get<std::string>(), short_number(number("tx_frames")),
-                   short_number(number("tx_bytes")), short_number(number("rx_frames")),
-                   short_number(number("rx_bytes")), short_number(crossings),
-                   crossings > 0 ? number("tx_frames") / crossings : 0.0, drops_text(port["drops"], ""),
-                   port["open"] == true ? "" : "  (gone)");
+        fmt::print("{:>4} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6.1f}  {}{}\n",
+                   port["port"].get<unsigned>(), port["label"].get<std::string>(),
+                   short_number(number("tx_frames")), short_number(number("tx_bytes")),
+                   short_number(number("rx_frames")), short_number(number("rx_bytes")),
+                   short_number(crossings), crossings > 0 ? number("tx_frames") / crossings : 0.0,
+                   drops_text(port["drops"], ""), port["open"] == true ? "" : "  (gone)");
     }
 }
 
 void print_rates(const Json &rates)
 {
-    fmt::print("{:>4} {:20} {:4} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6}  {}\n", "PORT", "LABEL", "LINK",
-               "SENT/s", "bit/s", "RECEIVED/s", "bit/s", "CROSS./s", "FR/CR", "DROPS/s");
+    fmt::print("{:>4} {:20} {:4} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6}  {}\n", "PORT", "LABEL",
+               "LINK", "SENT/s", "bit/s", "RECEIVED/s", "bit/s", "CROSS./s", "FR/CR", "DROPS/s");
     for (const Json &port : rates) {
         const auto number = [&](const char *key) { return port[key].get<double>(); };
-        fmt::print("{:>4} {:20} {:4} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6.1f}  {}\n",
-                   port["port"].get<unsigned>(), port["label"].get<std::string>(),
-                   port["link"].get<std::string>(), short_number(number("tx_frames_per_s")),
-                   short_number(number("tx_bytes_per_s") * 8), short_number(number("rx_frames_per_s")),
-                   short_number(number("rx_bytes_per_s") * 8), short_number(number("crossings_per_s")),
-                   number("frames_per_crossing"), drops_text(port["drops_per_s"], ""));
+        fmt::print(
+            "{:>4} {:20} {:4} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6.1f}  {}\n",
+            port["port"].get<unsigned>(), port["label"].get<std::string>(),
+            port["link"].get<std::string>(), short_number(number("tx_frames_per_s")),
+            short_number(number("tx_bytes_per_s") * 8), short_number(number("rx_frames_per_s")),
+            short_number(number("rx_bytes_per_s") * 8), short_number(number("crossings_per_s")),
+            number("frames_per_crossing"), drops_text(port["drops_per_s"], ""));
     }
 }
 
@@ -145,7 +150,8 @@ int stats(const Context &context)
     print_totals(*answer);
     if (host) {
         fmt::print("host: {} crossings, {} aborted, {} exits off the default context\n",
-                   (*host)["crossings"].dump(), (*host)["aborts"].dump(), (*host)["off_default_exits"].dump());
+                   (*host)["crossings"].dump(), (*host)["aborts"].dump(),
+                   (*host)["off_default_exits"].dump());
     }
     return 0;
 }
@@ -165,8 +171,9 @@ int watch(const Context &context, double interval, std::uint64_t count)
         if (!now) {
             return context.fail(now.error());
         }
-        const double seconds =
-            static_cast<double>((*now)["time_ns"].get<std::uint64_t>() - (*before)["time_ns"].get<std::uint64_t>()) / 1e9;
+        const double seconds = static_cast<double>((*now)["time_ns"].get<std::uint64_t>() -
+                                                   (*before)["time_ns"].get<std::uint64_t>()) /
+                               1e9;
         Json shown{{"seconds", seconds}, {"ports", rates(*now, *before, std::max(seconds, 1e-3))}};
         auto host_now = host_counters();
         if (host_now && host_before) {
@@ -181,10 +188,11 @@ int watch(const Context &context, double interval, std::uint64_t count)
             fmt::print("{}", terminal ? "\033[H\033[2J" : i != 0 ? "\n" : "");
             print_rates(shown["ports"]);
             if (shown.contains("host")) {
-                fmt::print("host: {} crossings/s, {} aborts/s, {} exits/s off the default context\n",
-                           short_number(shown["host"]["crossings_per_s"].get<double>()),
-                           short_number(shown["host"]["aborts_per_s"].get<double>()),
-                           short_number(shown["host"]["off_default_exits_per_s"].get<double>()));
+                fmt::print(
+                    "host: {} crossings/s, {} aborts/s, {} exits/s off the default context\n",
+                    short_number(shown["host"]["crossings_per_s"].get<double>()),
+                    short_number(shown["host"]["aborts_per_s"].get<double>()),
+                    short_number(shown["host"]["off_default_exits_per_s"].get<double>()));
             }
             std::fflush(stdout);
         }
@@ -198,7 +206,8 @@ int watch(const Context &context, double interval, std::uint64_t count)
 
 void add_stats(CLI::App &app, Context &context)
 {
-    auto *const command = app.add_subcommand("stats", "What the ports have sent, received and dropped, and why");
+    auto *const command =
+        app.add_subcommand("stats", "What the ports have sent, received and dropped, and why");
     struct Options {
         bool watch = false;
         double interval = 1;
@@ -209,10 +218,12 @@ void add_stats(CLI::App &app, Context &context)
     command->add_option("--interval", options->interval, "Seconds between two looks")
         ->check(CLI::Range(0.05, 3600.0))
         ->capture_default_str();
-    command->add_option("--count", options->count, "End after so many looks; 0: never")->capture_default_str();
+    command->add_option("--count", options->count, "End after so many looks; 0: never")
+        ->capture_default_str();
     command->callback([&context, options] {
         context.action = [&context, options] {
-            return options->watch ? watch(context, options->interval, options->count) : stats(context);
+            return options->watch ? watch(context, options->interval, options->count)
+                                  : stats(context);
         };
     });
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shell completion and the man page, made of the commands themselves, so that they are never behind.
+// Shell completion and the man page, made of the commands themselves, so that they are never
+// behind.
 #include "context.hpp"
 #include "manual.hpp"
 
@@ -33,7 +34,8 @@ std::string joined(const std::vector<std::string> &words)
     return text;
 }
 
-void bash_cases(const CLI::App &app, const std::string &path, const std::string &always, std::string &out)
+void bash_cases(const CLI::App &app, const std::string &path, const std::string &always,
+                std::string &out)
 {
     std::string words = joined(words_of(app)) + always;
     out += fmt::format("    '{}') words='{}' ;;\n", path, words);
@@ -47,7 +49,8 @@ std::string all_commands(const CLI::App &app, const std::string &path)
 {
     std::string out;
     for (const CLI::App *const command : apps::commands_of(app)) {
-        const std::string name = path.empty() ? command->get_name() : path + " " + command->get_name();
+        const std::string name =
+            path.empty() ? command->get_name() : path + " " + command->get_name();
         out += (out.empty() ? "" : "|") + ("'" + name + "'");
         const std::string below = all_commands(*command, name);
         out += below.empty() ? "" : "|" + below;
@@ -97,7 +100,8 @@ void add_texts(CLI::App &app, Context &context)
 {
     const auto shell = std::make_shared<std::string>("bash");
     auto *const completion = app.add_subcommand("completion", "Print the completion for a shell");
-    completion->add_option("SHELL", *shell, "bash (zsh reads it after bashcompinit)")->check(CLI::IsMember({"bash"}));
+    completion->add_option("SHELL", *shell, "bash (zsh reads it after bashcompinit)")
+        ->check(CLI::IsMember({"bash"}));
     completion->callback([&app, &context] {
         context.action = [&app] {
             fmt::print("{}", bash_completion(app));

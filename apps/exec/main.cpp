@@ -120,13 +120,14 @@ int call(const CallOptions &options)
 
 apps::Manual manual()
 {
-    return {.section = "1",
-            .synopsis = "manager IMAGE [OPTIONS]\n.br\n.B elisa\\-exec\ncall EXPORT [ARGUMENTS]",
-            .description =
-                "Exports an image made with libelisa's elisa_add_image() without a manager of its own, and calls what is\n"
-                "exported from a shell, and prints what a call returned: to try an image before anything is written around it. An image may want more of its\n"
-                "manager than that: arguments by label, or guests' memory.",
-            .more = ".SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
+    return {
+        .section = "1",
+        .synopsis = "manager IMAGE [OPTIONS]\n.br\n.B elisa\\-exec\ncall EXPORT [ARGUMENTS]",
+        .description =
+            "Exports an image made with libelisa's elisa_add_image() without a manager of its own, and calls what is\n"
+            "exported from a shell, and prints what a call returned: to try an image before anything is written around it. An image may want more of its\n"
+            "manager than that: arguments by label, or guests' memory.",
+        .more = ".SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
 }
 
 } // namespace

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the two meet that do not know each other: a crossing (libelisa) becomes a call of the store.
+// Where the two meet that do not know each other: a crossing (libelisa) becomes a call of the
+// store.
 #include "elisa/image_main.h"
 #include "kvs/store.hpp"
 
-// The manager laid the store out at the start of the heap before it published the export, and gave this
-// attachment its port as `arg`; the caller can choose neither.
+// The manager laid the store out at the start of the heap before it published the export, and gave
+// this attachment its port as `arg`; the caller can choose neither.
 std::int64_t elisa_image_main(std::uint64_t arg, std::uint64_t a0, std::uint64_t a1,
                               std::uint64_t vcpu, std::uint64_t, std::uint64_t)
 {

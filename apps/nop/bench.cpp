@@ -62,7 +62,10 @@ void ring()
 }
 
 // The least that its kernel can be asked for.
-void system_call() { static_cast<void>(::syscall(SYS_getppid)); }
+void system_call()
+{
+    static_cast<void>(::syscall(SYS_getppid));
+}
 
 template <class Operation>
 void repeat(std::uint64_t times, Operation &&operation)
@@ -97,7 +100,8 @@ apps::Json bench(const elisa::Attachment &attachment, std::uint64_t count)
     const Ticks doorbell = measure(ring);
     const Ticks kernel = measure(system_call);
 
-    // Exits, between marks: the same time without and with crossings, then a tenth of the others each.
+    // Exits, between marks: the same time without and with crossings, then a tenth of the others
+    // each.
     const auto before = attachment.stats();
     mark("bench-idle");
     const std::uint64_t idle_end = __rdtsc() + count * crossing.median;

@@ -46,12 +46,14 @@ Capture::Capture(rvs::Switch &rvs_switch, std::span<std::byte> memory)
 Result<void> Capture::start(rvs::PortId watched, rvs::PortId own)
 {
     if (memory_.size() < least_memory) {
-        return make_error(Errc::no_memory,
-                          "the switch has no memory for captures: set capture_memory in [switch] (MiB) "
-                          "and start a new switch");
+        return make_error(
+            Errc::no_memory,
+            "the switch has no memory for captures: set capture_memory in [switch] (MiB) "
+            "and start a new switch");
     }
     if (active_) {
-        return make_error(Errc::busy, "port " + std::to_string(static_cast<std::uint32_t>(watched_)) +
+        return make_error(Errc::busy, "port " +
+                                          std::to_string(static_cast<std::uint32_t>(watched_)) +
                                           " is being captured already: one capture at a time");
     }
     if (used_ && !switch_.grace_over(grace_)) {
@@ -98,7 +100,8 @@ Result<void> Capture::start(rvs::PortId watched, rvs::PortId own)
     look_for_sources();
     if (const rvs::Error error = switch_.port_tap(watched, own, true); error != rvs::Error::none) {
         stop();
-        return make_error(Errc::no_entry, "port " + std::to_string(static_cast<std::uint32_t>(watched)) +
+        return make_error(Errc::no_entry, "port " +
+                                              std::to_string(static_cast<std::uint32_t>(watched)) +
                                               " is not open (elisactl port list)");
     }
     return {};
@@ -125,7 +128,8 @@ void Capture::post(std::uint32_t source, std::uint32_t unit)
 {
     Lane &lane = lanes_[source];
     const std::uint32_t phase = (lane.posted & depth_) == 0 ? RVIF_PHASE : 0;
-    auto *const entry = reinterpret_cast<std::uint32_t *>(lane_at(source) + 4ull * (lane.posted & (depth_ - 1)));
+    auto *const entry =
+        reinterpret_cast<std::uint32_t *>(lane_at(source) + 4ull * (lane.posted & (depth_ - 1)));
     lane.units[lane.posted % lane.units.size()] = unit;
     __atomic_store_n(entry, unit | phase, __ATOMIC_RELEASE);
     ++lane.posted;
@@ -181,7 +185,8 @@ std::size_t Capture::drain(const std::function<void(const Frame &)> &each)
     return total;
 }
 
-std::size_t Capture::drain_lane(std::uint32_t source, const std::function<void(const Frame &)> &each)
+std::size_t Capture::drain_lane(std::uint32_t source,
+                                const std::function<void(const Frame &)> &each)
 {
     Lane &lane = lanes_[source];
     const std::byte *const at = lane_at(source);
@@ -206,7 +211,9 @@ std::size_t Capture::drain_lane(std::uint32_t source, const std::function<void(c
             ++n;
         }
         std::span<const std::byte> bytes;
-        const auto unit_of = [&](std::uint32_t index) { return lane.units[index % lane.units.size()]; };
+        const auto unit_of = [&](std::uint32_t index) {
+            return lane.units[index % lane.units.size()];
+        };
         const auto buffer = [&](std::uint32_t index) {
             return memory_.data() + std::size_t{unit_of(index)} * RVIF_BUF_UNIT;
         };
@@ -215,9 +222,10 @@ std::size_t Capture::drain_lane(std::uint32_t source, const std::function<void(c
         } else {
             whole_.clear();
             for (std::uint32_t i = 0; i < n; ++i) {
-                const std::size_t part =
-                    std::min<std::size_t>(entry(lane.filled + i) & RVIF_COMP_LEN_MASK, buffer_bytes);
-                whole_.insert(whole_.end(), buffer(lane.filled + i), buffer(lane.filled + i) + part);
+                const std::size_t part = std::min<std::size_t>(
+                    entry(lane.filled + i) & RVIF_COMP_LEN_MASK, buffer_bytes);
+                whole_.insert(whole_.end(), buffer(lane.filled + i),
+                              buffer(lane.filled + i) + part);
             }
             bytes = whole_;
         }

@@ -43,9 +43,10 @@ class Capture {
   private:
     // As the receiver of one source.
     struct Lane {
-        std::vector<std::uint32_t> units; // its buffers, a ring in the order in which they are posted
-        std::uint32_t filled = 0;         // free-running: entries taken
-        std::uint32_t posted = 0;         // free-running: entries posted
+        std::vector<std::uint32_t>
+            units;                // its buffers, a ring in the order in which they are posted
+        std::uint32_t filled = 0; // free-running: entries taken
+        std::uint32_t posted = 0; // free-running: entries posted
     };
 
     void look_for_sources();

@@ -5,8 +5,8 @@
 
 namespace vmnet {
 
-// Ticks a second of the time-stamp counter, measured against the system's clock for a few hundredths
-// of a second. Guests of one host see the same rate, unless QEMU was told to scale it.
+// Ticks a second of the time-stamp counter, measured against the system's clock for a few
+// hundredths of a second. Guests of one host see the same rate, unless QEMU was told to scale it.
 [[nodiscard]] std::uint64_t measure_tsc_hz();
 
 } // namespace vmnet

@@ -178,7 +178,8 @@ class Reader {
 std::optional<Error> read_switch(const toml::table &table, std::string_view origin, Config &config)
 {
     Reader reader{table, origin, "[switch]"};
-    reader.allow_only({"export", "fdb_entries", "fdb_age", "statistics", "tsc_hz", "capture_memory"});
+    reader.allow_only(
+        {"export", "fdb_entries", "fdb_age", "statistics", "tsc_hz", "capture_memory"});
     if (auto name = reader.text("export")) {
         if (const auto packed = elisa::doorbell::pack_name(*name); !packed) {
             reader.complain_at("export", "is not a name (1 to 31 letters, digits, '-', '_', '.')");
@@ -289,8 +290,8 @@ void read_policy(Reader &reader, GuestConfig &guest)
     reader.flag("down", guest.down);
     reader.flag("capture", guest.capture);
     if (guest.capture && guest.ports != 1) {
-        reader.complain_at("capture", "is of one port, but there are " +
-                                          std::to_string(guest.ports));
+        reader.complain_at("capture",
+                           "is of one port, but there are " + std::to_string(guest.ports));
     }
     if (guest.capture && !guest.mirror.empty()) {
         reader.complain_at("mirror", "makes no sense for a capture");
@@ -419,7 +420,8 @@ rvs::PortOptions Config::options(const GuestConfig &guest) const
     out.mac_limit = guest.mac_limit;
     out.rate_bytes = guest.rate_mbit * bytes_per_mbit;
     // Without a word on bursts: what comes in 10 ms.
-    out.rate_burst = guest.burst_kib != 0 ? std::uint64_t{guest.burst_kib} << 10 : out.rate_bytes / 100;
+    out.rate_burst =
+        guest.burst_kib != 0 ? std::uint64_t{guest.burst_kib} << 10 : out.rate_bytes / 100;
     out.storm_frames = guest.storm;
     out.capture = guest.capture;
     if (const GuestConfig *const to = find(guest.mirror); to != nullptr) {
@@ -522,11 +524,13 @@ Result<Config> parse_config(std::string_view text, std::string_view origin)
 }
 
 Result<GuestConfig> change_guest(const Config &config, const GuestConfig &base,
-                                 std::string_view assignments, const std::vector<std::string> &defaults)
+                                 std::string_view assignments,
+                                 const std::vector<std::string> &defaults)
 {
     constexpr std::string_view origin = "settings";
-    const std::initializer_list<std::string_view> keys{"vlan",      "trunk", "native", "isolated", "macs",
-                                                       "mac_limit", "rate",  "burst",  "storm",    "mirror"};
+    const std::initializer_list<std::string_view> keys{"vlan",  "trunk",     "native", "isolated",
+                                                       "macs",  "mac_limit", "rate",   "burst",
+                                                       "storm", "mirror"};
     toml::table table;
     try {
         table = toml::parse(assignments, origin);

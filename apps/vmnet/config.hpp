@@ -30,9 +30,9 @@
 //     rate = 1000             # Mbit/s that it may send, ...
 //     burst = 256             # ... and KiB at once
 //     storm = 1000            # frames a second of it that are flooded
-//     mirror = "tap"          # the guest, one with capture = true, that gets copies of all its frames
-//     capture = false         # true: gets copies and nothing else
-//     down = false            # true: its ports are held down
+//     mirror = "tap"          # the guest, one with capture = true, that gets copies of all its
+//     frames capture = false         # true: gets copies and nothing else down = false            #
+//     true: its ports are held down
 #pragma once
 
 #include "elisa/error.hpp"
@@ -95,8 +95,8 @@ struct Config {
 [[nodiscard]] elisa::Result<Config> parse_config(std::string_view text, std::string_view origin);
 [[nodiscard]] elisa::Result<Config> load_config(const std::filesystem::path &path);
 
-// base with other settings: assignments are lines of TOML as in a [[guest]], of what can change while
-// a port is open; defaults: keys that go back to what they are without a word.
+// base with other settings: assignments are lines of TOML as in a [[guest]], of what can change
+// while a port is open; defaults: keys that go back to what they are without a word.
 [[nodiscard]] elisa::Result<GuestConfig> change_guest(const Config &config, const GuestConfig &base,
                                                       std::string_view assignments,
                                                       const std::vector<std::string> &defaults);

@@ -44,7 +44,8 @@ void Console::wait(std::span<pollfd> others, std::chrono::microseconds most)
     if (metrics_ != nullptr) {
         metrics_->wait_for(fds);
     }
-    const timespec time{.tv_sec = most.count() / 1'000'000, .tv_nsec = most.count() % 1'000'000 * 1000};
+    const timespec time{.tv_sec = most.count() / 1'000'000,
+                        .tv_nsec = most.count() % 1'000'000 * 1000};
     ::ppoll(fds.data(), fds.size(), &time, nullptr);
     std::copy_n(fds.begin(), others.size(), others.begin());
 }

@@ -24,11 +24,12 @@ class Console {
     explicit Console(Journal &to) : journal{to} {}
 
     // control: path of the Unix socket; "none": there is none.
-    elisa::Result<void> open(const std::string &control, control::About about, rvs::Switch &rvs_switch,
-                             Ports &ports, std::span<std::byte> capture_memory);
+    elisa::Result<void> open(const std::string &control, control::About about,
+                             rvs::Switch &rvs_switch, Ports &ports,
+                             std::span<std::byte> capture_memory);
 
-    // Sleeps until somebody asks something, one of `others` is ready (which is in their revents), or
-    // `most` has passed.
+    // Sleeps until somebody asks something, one of `others` is ready (which is in their revents),
+    // or `most` has passed.
     void wait(std::span<pollfd> others, std::chrono::microseconds most);
     void work();
     // As SIGHUP asks for.

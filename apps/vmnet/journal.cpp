@@ -72,7 +72,8 @@ void Journal::tell(Level level, std::string_view event, std::string text, apps::
 {
     using namespace std::chrono;
     const auto now = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-    entries_.push_back(Entry{next_++, now, level, std::string{event}, std::move(text), std::move(fields)});
+    entries_.push_back(
+        Entry{next_++, now, level, std::string{event}, std::move(text), std::move(fields)});
     if (entries_.size() > remembered) {
         entries_.pop_front();
     }
@@ -81,7 +82,8 @@ void Journal::tell(Level level, std::string_view event, std::string text, apps::
         return;
     }
     if (format_ == LogFormat::json) {
-        logger_->log(spd(level), "{}", to_json(entry).dump(-1, ' ', false, apps::Json::error_handler_t::replace));
+        logger_->log(spd(level), "{}",
+                     to_json(entry).dump(-1, ' ', false, apps::Json::error_handler_t::replace));
     } else if (level == Level::info || level == Level::debug) {
         logger_->log(spd(level), "vmnet: {}", entry.text);
     } else {

@@ -82,8 +82,9 @@ int run(const Options &options)
         return apps::fail("vmnet", image.error());
     }
     constexpr std::uint32_t usual_capture_mib = 2;
-    const std::size_t footprint = rvs::Switch::footprint(config->limits) +
-                                  (std::size_t{config->capture_mib.value_or(usual_capture_mib)} << 20);
+    const std::size_t footprint =
+        rvs::Switch::footprint(config->limits) +
+        (std::size_t{config->capture_mib.value_or(usual_capture_mib)} << 20);
     auto served = elisa::Export::open(config->export_name, *image, footprint);
     if (!served) {
         return apps::fail("vmnet", served.error());
@@ -108,11 +109,11 @@ int run(const Options &options)
     vmnet::Console console{journal};
     const std::string control =
         options.control.empty() ? "/run/elisa/" + config->export_name + ".sock" : options.control;
-    const auto opened = console.open(control, {"elisa", config->export_name, options.config}, *rvs_switch,
-                                     ports,
-                                     config->capture_mib.value_or(usual_capture_mib) == 0
-                                         ? std::span<std::byte>{}
-                                         : capture_memory(*served, *rvs_switch));
+    const auto opened =
+        console.open(control, {"elisa", config->export_name, options.config}, *rvs_switch, ports,
+                     config->capture_mib.value_or(usual_capture_mib) == 0
+                         ? std::span<std::byte>{}
+                         : capture_memory(*served, *rvs_switch));
     if (!opened) {
         return apps::fail("vmnet", opened.error());
     }
@@ -144,18 +145,20 @@ bool wants_direct(int argc, char **argv)
 
 apps::Manual manual()
 {
-    return {.section = "1",
-            .synopsis = "[OPTIONS]",
-            .description =
-                "Exports the switch: with the elisa backend it runs in the manager's VM, and guests' drivers (net_rvif) enter the\n"
-                "switch's own EPT context to send; no frame passes through this program. It admits ports, learns who has gone,\n"
-                "keeps the counters, and answers\n.BR elisactl (8).\nWith\n.B \\-\\-backend direct\nit serves processes of this machine "
-                "in shared memory, without isolation, and has other\noptions, which\n.B vmnet \\-\\-backend direct \\-\\-help\nlists.",
-            .more = ".SH SIGNALS\n.TP\nSIGHUP\nread the configuration again; a wrong one changes nothing\n"
-                    ".TP\nSIGINT, SIGTERM\nend, and the switch with it: guests' calls become errors. A vmnet that is killed leaves\n"
-                    "its switch working, and the next one takes it over\n"
-                    ".SH FILES\n.TP\n.I /etc/elisa/vmnet.toml\nthe configuration that the service elisa\\-vmnet uses; all settings are explained in it\n"
-                    ".TP\n.I /run/elisa/EXPORT.sock\nthe control socket\n.SH SEE ALSO\n.BR elisactl (8),\n.BR elisa\\-uplink (1)"};
+    return {
+        .section = "1",
+        .synopsis = "[OPTIONS]",
+        .description =
+            "Exports the switch: with the elisa backend it runs in the manager's VM, and guests' drivers (net_rvif) enter the\n"
+            "switch's own EPT context to send; no frame passes through this program. It admits ports, learns who has gone,\n"
+            "keeps the counters, and answers\n.BR elisactl (8).\nWith\n.B \\-\\-backend direct\nit serves processes of this machine "
+            "in shared memory, without isolation, and has other\noptions, which\n.B vmnet \\-\\-backend direct \\-\\-help\nlists.",
+        .more =
+            ".SH SIGNALS\n.TP\nSIGHUP\nread the configuration again; a wrong one changes nothing\n"
+            ".TP\nSIGINT, SIGTERM\nend, and the switch with it: guests' calls become errors. A vmnet that is killed leaves\n"
+            "its switch working, and the next one takes it over\n"
+            ".SH FILES\n.TP\n.I /etc/elisa/vmnet.toml\nthe configuration that the service elisa\\-vmnet uses; all settings are explained in it\n"
+            ".TP\n.I /run/elisa/EXPORT.sock\nthe control socket\n.SH SEE ALSO\n.BR elisactl (8),\n.BR elisa\\-uplink (1)"};
 }
 
 } // namespace

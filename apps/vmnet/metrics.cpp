@@ -80,8 +80,10 @@ std::string prometheus_text(const std::string &backend, const Ports &ports, cons
     counter("sent_bytes_total", "Bytes of them.", [](const Stats &s) { return s.frames.tx_bytes; });
     counter("received_frames_total", "Frames delivered to the label's ports.",
             [](const Stats &s) { return s.frames.rx_frames; });
-    counter("received_bytes_total", "Bytes of them.", [](const Stats &s) { return s.frames.rx_bytes; });
-    counter("crossings_total", "Calls of the switch.", [](const Stats &s) { return s.frames.crossings; });
+    counter("received_bytes_total", "Bytes of them.",
+            [](const Stats &s) { return s.frames.rx_bytes; });
+    counter("crossings_total", "Calls of the switch.",
+            [](const Stats &s) { return s.frames.crossings; });
     counter("flooded_frames_total", "Frames sent to every other port.",
             [](const Stats &s) { return s.flooded; });
     head("dropped_frames_total", "counter", "Frames dropped, by reason.");
@@ -96,13 +98,16 @@ std::string prometheus_text(const std::string &backend, const Ports &ports, cons
     }
     head("ports_open", "gauge", "Open ports of the label.");
     for (const auto &[label, sum] : sums) {
-        fmt::format_to(to, "elisa_ports_open{{label=\"{}\"}} {}\n", escaped(label.c_str()), sum.open);
+        fmt::format_to(to, "elisa_ports_open{{label=\"{}\"}} {}\n", escaped(label.c_str()),
+                       sum.open);
     }
-    head("port_up", "gauge", "1: the port carries frames; 0: held down, or not started by its driver.");
+    head("port_up", "gauge",
+         "1: the port carries frames; 0: held down, or not started by its driver.");
     for (const PortRecord &record : records) {
         if (record.open) {
-            fmt::format_to(to, "elisa_port_up{{port=\"{}\",label=\"{}\"}} {}\n", number(record.info.id),
-                           escaped(record.info.label), record.info.link && record.info.started ? 1 : 0);
+            fmt::format_to(to, "elisa_port_up{{port=\"{}\",label=\"{}\"}} {}\n",
+                           number(record.info.id), escaped(record.info.label),
+                           record.info.link && record.info.started ? 1 : 0);
         }
     }
     head("capture_active", "gauge", "1: a port is being captured.");
@@ -143,9 +148,10 @@ void Metrics::work()
 std::string Metrics::answer(const std::string &head) const
 {
     const auto respond = [](const char *status, const std::string &body) {
-        return fmt::format("HTTP/1.1 {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-                           "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
-                           status, body.size(), body);
+        return fmt::format(
+            "HTTP/1.1 {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+            "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+            status, body.size(), body);
     };
     if (head.starts_with("GET /metrics ")) {
         return respond("200 OK", prometheus_text(backend_, ports_, capture_));

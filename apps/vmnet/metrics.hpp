@@ -16,8 +16,10 @@ namespace vmnet {
 
 class Metrics {
   public:
-    Metrics(control::Listener listener, std::string backend, const Ports &ports, const Capture &capture)
-        : listener_{std::move(listener)}, backend_{std::move(backend)}, ports_{ports}, capture_{capture}
+    Metrics(control::Listener listener, std::string backend, const Ports &ports,
+            const Capture &capture)
+        : listener_{std::move(listener)}, backend_{std::move(backend)}, ports_{ports}, capture_{
+                                                                                           capture}
     {
     }
 

@@ -181,13 +181,15 @@ Result<std::vector<std::string>> Ports::reload(Config config)
     const auto new_captures = captures(config);
     if (old_captures.size() > new_captures.size() ||
         !std::equal(old_captures.begin(), old_captures.end(), new_captures.begin())) {
-        return make_error(Errc::invalid, "guests with capture = true have ports by their order: new ones "
-                                         "go behind the others, and to take one away restart vmnet");
+        return make_error(Errc::invalid,
+                          "guests with capture = true have ports by their order: new ones "
+                          "go behind the others, and to take one away restart vmnet");
     }
     // Of the switch as it was made.
     const auto fixed = [&](bool differs, const char *key) {
         if (differs) {
-            later.push_back(std::string{"[switch] "} + key + " takes effect when vmnet is started again");
+            later.push_back(std::string{"[switch] "} + key +
+                            " takes effect when vmnet is started again");
         }
     };
     fixed(config.export_name != config_.export_name, "export");
@@ -199,8 +201,9 @@ Result<std::vector<std::string>> Ports::reload(Config config)
     config.export_name = config_.export_name;
     config.capture_mib = config_.capture_mib;
     if (config.needs_clock() && limits.clock_hz == 0) {
-        return make_error(Errc::state, "'rate' and 'storm' need the clock, and the switch was made without: "
-                                       "set tsc_hz in [switch] and start vmnet again");
+        return make_error(Errc::state,
+                          "'rate' and 'storm' need the clock, and the switch was made without: "
+                          "set tsc_hz in [switch] and start vmnet again");
     }
 
     for (auto &[id, port] : ports_) {
@@ -227,7 +230,8 @@ Result<std::vector<std::string>> Ports::reload(Config config)
         }
     }
     config_ = std::move(config);
-    std::string text = "configuration read again, " + std::to_string(config_.guests.size()) + " guest(s)";
+    std::string text =
+        "configuration read again, " + std::to_string(config_.guests.size()) + " guest(s)";
     for (const std::string &one : later) {
         text += "; " + one;
     }

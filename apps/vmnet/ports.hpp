@@ -39,8 +39,8 @@ class Ports {
     // Other settings until the port is closed or the configuration read again: see change_guest().
     elisa::Result<void> set(rvs::PortId port, std::string_view assignments,
                             const std::vector<std::string> &defaults);
-    // Another configuration. What cannot take effect before the next start is said in the answer. On an error
-    // all stays as it was.
+    // Another configuration. What cannot take effect before the next start is said in the answer.
+    // On an error all stays as it was.
     elisa::Result<std::vector<std::string>> reload(Config config);
 
     [[nodiscard]] const Config &config() const { return config_; }

@@ -18,7 +18,8 @@ Result<std::uint64_t> PortService::attach(elisa::AttachmentId id, const elisa::A
     const GuestConfig *const guest = ports_.config().find(event.label);
     if (guest == nullptr) {
         console_.journal.tell(Level::debug, "port-refused",
-                              "'" + event.label + "' was refused: there is no [[guest]] with this label",
+                              "'" + event.label +
+                                  "' was refused: there is no [[guest]] with this label",
                               {{"label", event.label}, {"reason", "no [[guest]] with this label"}});
         return make_error(Errc::refused, "there is no [[guest]] with this label");
     }

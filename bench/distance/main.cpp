@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// distance: how far two CPUs are from each other just now: the round trip of one cache line, as two threads
-// see it that answer each other. Takes a few milliseconds, if need be from what else wants the CPUs.
+// distance: how far two CPUs are from each other just now: the round trip of one cache line, as two
+// threads see it that answer each other. Takes a few milliseconds, if need be from what else wants
+// the CPUs.
 //
 //   distance CPU CPU                      -> {"round_trip_ns"}
 #include <algorithm>
@@ -32,7 +33,8 @@ void take_cpu(int cpu)
         std::fprintf(stderr, "distance: cannot run on CPU %d\n", cpu);
         std::_Exit(1);
     }
-    // Before a switch that polls there. Without the right to, it takes turns with that and the median stands less firmly.
+    // Before a switch that polls there. Without the right to, it takes turns with that and the
+    // median stands less firmly.
     sched_param first{};
     first.sched_priority = 1;
     (void)::sched_setscheduler(0, SCHED_FIFO, &first);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // limit: how fast one CPU can hand frames to another at best. The payload is written, copied once,
-// and read: no descriptors, no buffers to manage, no switch, slots in order, published 32 at a time.
+// and read: no descriptors, no buffers to manage, no switch, slots in order, published 32 at a
+// time.
 //
 //   limit CPU CPU SIZE MILLISECONDS       -> {"size", "mpps"}
 #include "../traffic/frame.hpp"
@@ -30,8 +31,8 @@ constexpr std::size_t stride_for(std::size_t size)
     return size <= 2048 ? 2112 : 9280;
 }
 
-[[gnu::target_clones("avx512f", "avx2", "default")]] void copy_frame(std::byte *to, const std::byte *from,
-                                                               std::size_t size)
+[[gnu::target_clones("avx512f", "avx2", "default")]] void
+copy_frame(std::byte *to, const std::byte *from, std::size_t size)
 {
     std::size_t at = 0;
     for (; at + line <= size; at += line) {
@@ -92,7 +93,9 @@ void read(Shared &shared)
                 const std::byte *frame = shared.ring + tail % slots * shared.stride;
                 std::uint64_t sequence;
                 std::memcpy(&sequence, frame + traffic::sequence_at, 8);
-                wrong += sequence == tail && traffic::payload_is(frame, shared.size, line, sequence) ? 0 : 1;
+                wrong += sequence == tail && traffic::payload_is(frame, shared.size, line, sequence)
+                             ? 0
+                             : 1;
             }
             shared.tail.store(tail, std::memory_order_release);
         }

@@ -10,6 +10,7 @@
 // Ports named by --source send, those named by --sink receive; a process may have both, and then
 // one thread serves them in turn. With --play there are no commands: see play.hpp.
 #include "control.hpp"
+#include "options.hpp"
 #include "pingpong.hpp"
 #include "play.hpp"
 #include "ports.hpp"
@@ -18,116 +19,22 @@
 #include "source.hpp"
 
 #include <cstdio>
-#include <cstdlib>
-#include <getopt.h>
 #include <memory>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <sched.h>
-#include <sstream>
 #include <stdexcept>
 
 namespace traffic {
 namespace {
 
-struct Options {
-    std::vector<std::string> sources;
-    std::vector<std::string> sinks;
-    PortSettings ports;
-    PlaySettings play; // without cases: commands
-};
-
-constexpr const char *usage =
-    "usage: traffic EAL-ARGUMENTS -- [--source PORT,...] [--sink PORT,...] [--mbufs N]\n"
-    "           [--descriptors N] [--largest BYTES] [--play SIZE:BURST,... [--warm MS] [--measure MS] [--vmcall]]\n";
-
-std::vector<std::string> split(const char *text)
-{
-    std::vector<std::string> parts;
-    std::istringstream stream{text};
-    for (std::string part; std::getline(stream, part, ',');) {
-        parts.push_back(part);
-    }
-    return parts;
-}
-
-unsigned long number(const char *text, unsigned long low, unsigned long high)
-{
-    char *end = nullptr;
-    const unsigned long value = std::strtoul(text, &end, 10);
-    if (*end != '\0' || value < low || value > high) {
-        throw std::runtime_error{std::string{text} + ": want a number from " + std::to_string(low) +
-                                 " to " + std::to_string(high)};
-    }
-    return value;
-}
-
-Options parse_options(int argc, char **argv)
-{
-    Options options;
-    const option longs[] = {{"source", required_argument, nullptr, 's'},
-                            {"sink", required_argument, nullptr, 'k'},
-                            {"mbufs", required_argument, nullptr, 'm'},
-                            {"descriptors", required_argument, nullptr, 'd'},
-                            {"largest", required_argument, nullptr, 'l'},
-                            {"play", required_argument, nullptr, 'p'},
-                            {"warm", required_argument, nullptr, 'w'},
-                            {"measure", required_argument, nullptr, 'e'},
-                            {"vmcall", no_argument, nullptr, 'v'},
-                            {}};
-    ::optind = 1;
-    for (int c = 0; (c = ::getopt_long(argc, argv, "", longs, nullptr)) != -1;) {
-        switch (c) {
-        case 's':
-            options.sources = split(::optarg);
-            break;
-        case 'k':
-            options.sinks = split(::optarg);
-            break;
-        case 'm':
-            options.ports.mbufs = static_cast<std::uint32_t>(number(::optarg, 1024, 1u << 24));
-            break;
-        case 'd':
-            options.ports.descriptors = static_cast<std::uint16_t>(number(::optarg, 64, 4096));
-            break;
-        case 'l':
-            options.ports.largest = static_cast<std::uint16_t>(number(::optarg, 64, max_size));
-            break;
-        case 'p':
-            options.play.cases = parse_cases(::optarg);
-            break;
-        case 'w':
-            options.play.warm_ms = number(::optarg, 1, 60'000);
-            break;
-        case 'e':
-            options.play.ms = number(::optarg, 1, 600'000);
-            break;
-        case 'v':
-            options.play.vmcall = true;
-            break;
-        default:
-            throw std::runtime_error{usage};
-        }
-    }
-    if (!options.play.cases.empty() && options.sources.empty() == options.sinks.empty()) {
-        throw std::runtime_error{"--play wants a --source or a --sink\n"};
-    }
-    if (::optind != argc || (options.sources.empty() && options.sinks.empty())) {
-        throw std::runtime_error{usage};
-    }
-    if (options.ports.largest > 2048) {
-        options.ports.buffer = max_size;
-    }
-    return options;
-}
-
 // Warms up, opens a window, closes it.
 class Window {
   public:
     Window(const Command &command)
-        : warm_{ticks(command.get("warm_ms", 200, 0, 60'000))},
-          length_{ticks(command.get("ms", 500, 1, 600'000))}
+        : warm_{ticks(command.get("warm_ms", 200, 0, 60'000))}, length_{ticks(command.get(
+                                                                    "ms", 500, 1, 600'000))}
     {
     }
     enum class Event { none, begin, end };
@@ -250,9 +157,10 @@ class Program {
                 break;
             case Window::Event::end: {
                 const SinkCounts &after = sink.counts();
-                answer(R"({"event": "end", "frames": %lu, "seconds": %.6f, "wrong": %lu, "foreign": %lu})",
-                       after.frames - before.frames, window.seconds(), after.wrong,
-                       after.foreign - before.foreign);
+                answer(
+                    R"({"event": "end", "frames": %lu, "seconds": %.6f, "wrong": %lu, "foreign": %lu})",
+                    after.frames - before.frames, window.seconds(), after.wrong,
+                    after.foreign - before.foreign);
                 break;
             }
             case Window::Event::none:
@@ -322,12 +230,13 @@ int main(int argc, char **argv)
     }
     int status = 0;
     try {
-        const traffic::Options options = traffic::parse_options(argc - used, argv + used);
-        traffic::Program program{options};
-        if (options.play.cases.empty()) {
-            program.run();
-        } else {
-            program.play(options.play);
+        if (const auto options = traffic::parse_options(argc - used, argv + used, status)) {
+            traffic::Program program{*options};
+            if (options->play.cases.empty()) {
+                program.run();
+            } else {
+                program.play(options->play);
+            }
         }
     } catch (const std::exception &error) {
         std::fprintf(stderr, "traffic: %s\n", error.what());

@@ -28,9 +28,10 @@ constexpr std::uint8_t over(std::size_t n)
 constexpr std::size_t most_cases = 80;
 constexpr std::uint64_t tail_ms = 20;
 constexpr std::uint64_t patience_s = 120;
-// Nothing comes after the last word, so it must not get lost, and a queue on the way may be full just then (a bridge drops what a
-// back end without a CPU does not fetch). It is said again and again, too slowly to fill any queue, and for longer than anybody
-// has no CPU; the sender cannot hear whether the receiver is still there.
+// Nothing comes after the last word, so it must not get lost, and a queue on the way may be full
+// just then (a bridge drops what a back end without a CPU does not fetch). It is said again and
+// again, too slowly to fill any queue, and for longer than anybody has no CPU; the sender cannot
+// hear whether the receiver is still there.
 constexpr unsigned goodbyes = 100;
 constexpr unsigned goodbye_us = 20'000;
 // More than any ring holds: the receiver cannot miss a phase, however long it had no CPU.
@@ -58,7 +59,8 @@ void mark(std::size_t number, const char *what)
     std::fflush(stdout);
 }
 
-// After a mark KVM's counters are read, which costs the host instructions; they do not belong to the frames.
+// After a mark KVM's counters are read, which costs the host instructions; they do not belong to
+// the frames.
 constexpr std::uint64_t settle_ms = 100;
 
 struct Snapshot {
@@ -73,7 +75,8 @@ std::string report(const PlayCase &load, std::uint64_t marked, const Snapshot &b
 {
     std::ostringstream text;
     text << "{\"size\": " << load.size << ", \"burst\": " << load.burst
-         << ", \"frames\": " << end.frames - begin.frames << ", \"ticks\": " << end.ticks - begin.ticks
+         << ", \"frames\": " << end.frames - begin.frames
+         << ", \"ticks\": " << end.ticks - begin.ticks
          << ", \"idle_ticks\": " << end.idle - begin.idle
          << ", \"marked_ticks\": " << end.ticks - marked << "}";
     return text.str();
@@ -113,7 +116,9 @@ void play_source(const Ports &ports, const PlaySettings &settings)
     std::string cases;
     for (std::size_t n = 0; n < settings.cases.size(); ++n) {
         const PlayCase &load = settings.cases[n];
-        Source source{ports, {.size = load.size, .dirty = true, .burst = load.burst, .vmcall = settings.vmcall}};
+        Source source{
+            ports,
+            {.size = load.size, .dirty = true, .burst = load.burst, .vmcall = settings.vmcall}};
         IdleTime idle;
         const auto run = [&](std::uint8_t phase, std::uint64_t ms, std::uint64_t least) {
             source.set_phase(phase);
@@ -183,7 +188,8 @@ void play_sink(const Ports &ports, const PlaySettings &settings)
                 }
             }
             now = after;
-            if (begin.ticks == 0 && marked != 0 && now - marked > settle_ms * rte_get_tsc_hz() / 1000) {
+            if (begin.ticks == 0 && marked != 0 &&
+                now - marked > settle_ms * rte_get_tsc_hz() / 1000) {
                 begin = {.ticks = now, .frames = sink.counts().frames, .idle = idle.ticks()};
             }
             if (sink.phase() <= phase) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A list of loads, one after the other, between two machines that have nothing but the measured path
-// in common: each frame says which load it belongs to and whether that is being measured. The source
-// keeps the time, the sink follows.
+// A list of loads, one after the other, between two machines that have nothing but the measured
+// path in common: each frame says which load it belongs to and whether that is being measured. The
+// source keeps the time, the sink follows.
 //
 // Both print ELISA-MARK case-N-begin and -end around the measured part of load N, and one
-// ELISA-RESULT at the end. Times are ticks of the TSC. Frames are counted from a while after the first mark to the second.
+// ELISA-RESULT at the end. Times are ticks of the TSC. Frames are counted from a while after the
+// first mark to the second.
 #pragma once
 
 #include "ports.hpp"

@@ -27,9 +27,11 @@ void configure(std::uint16_t id, const std::string &name, const PortSettings &se
     check(rte_eth_dev_configure(id, 1, 1, &conf), name + ": configure");
     const auto mtu = static_cast<std::uint16_t>(settings.largest - RTE_ETHER_HDR_LEN);
     if (mtu > RTE_ETHER_MTU) {
-        rte_eth_dev_set_mtu(id, mtu); // some have no such thing and take what fits: frames will tell
+        rte_eth_dev_set_mtu(id,
+                            mtu); // some have no such thing and take what fits: frames will tell
     }
-    check(rte_eth_rx_queue_setup(id, 0, settings.descriptors, 0, nullptr, pool), name + ": rx queue");
+    check(rte_eth_rx_queue_setup(id, 0, settings.descriptors, 0, nullptr, pool),
+          name + ": rx queue");
     check(rte_eth_tx_queue_setup(id, 0, settings.descriptors, 0, nullptr), name + ": tx queue");
     check(rte_eth_dev_start(id), name + ": start");
     rte_eth_promiscuous_enable(id); // not every driver has it, and then it needs none
@@ -42,9 +44,9 @@ Ports::Ports(const std::vector<std::string> &names, const PortSettings &settings
     if (names.empty()) {
         return;
     }
-    pool_ = rte_pktmbuf_pool_create(names.front().c_str(), settings.mbufs, 512, 0,
-                                    static_cast<std::uint16_t>(settings.buffer + RTE_PKTMBUF_HEADROOM),
-                                    SOCKET_ID_ANY);
+    pool_ = rte_pktmbuf_pool_create(
+        names.front().c_str(), settings.mbufs, 512, 0,
+        static_cast<std::uint16_t>(settings.buffer + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
     if (pool_ == nullptr) {
         throw std::runtime_error{std::string{"packet buffers: "} + rte_strerror(rte_errno)};
     }
@@ -75,7 +77,8 @@ void Ports::wait_for_links(std::uint64_t milliseconds) const
                                          std::to_string(milliseconds) + " ms"};
             }
             std::array<rte_mbuf *, 32> early;
-            rte_pktmbuf_free_bulk(early.data(), rte_eth_rx_burst(id, 0, early.data(), early.size()));
+            rte_pktmbuf_free_bulk(early.data(),
+                                  rte_eth_rx_burst(id, 0, early.data(), early.size()));
             rte_delay_us_sleep(1000);
         }
     }

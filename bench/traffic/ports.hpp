@@ -11,9 +11,9 @@ namespace traffic {
 
 struct PortSettings {
     std::uint16_t descriptors = 512;
-    std::uint32_t mbufs = 16384;     // of all ports together
-    std::uint16_t buffer = 2048;     // bytes of a frame that fit in one mbuf
-    std::uint16_t largest = 1518;    // frame
+    std::uint32_t mbufs = 16384;  // of all ports together
+    std::uint16_t buffer = 2048;  // bytes of a frame that fit in one mbuf
+    std::uint16_t largest = 1518; // frame
 };
 
 class Ports {

@@ -78,7 +78,8 @@ struct Stalls {
 // Times calls, less what the scheduler took.
 class CallClock {
   public:
-    template <typename Call> auto operator()(Call &&call)
+    template <typename Call>
+    auto operator()(Call &&call)
     {
         const std::uint64_t waited = wait_.ns();
         const std::uint64_t begin = now_ns();
@@ -157,9 +158,10 @@ void steady_source(const Ports &ports, const Control &control)
         received += got;
         sleep_ns(pace_ns);
     }
-    answer(R"({"event": "stopped", "sent": %lu, "received": %lu, "steady": %lu, "worst_call_us": %lu, "stalled_calls": %lu, "worst_scheduler_us": %lu})",
-           sent, received, note.sequence, clock.calls().worst_ns / 1000, clock.calls().count,
-           clock.scheduler().worst_ns / 1000);
+    answer(
+        R"({"event": "stopped", "sent": %lu, "received": %lu, "steady": %lu, "worst_call_us": %lu, "stalled_calls": %lu, "worst_scheduler_us": %lu})",
+        sent, received, note.sequence, clock.calls().worst_ns / 1000, clock.calls().count,
+        clock.scheduler().worst_ns / 1000);
 }
 
 void steady_sink(const Ports &ports, const Control &control)
@@ -218,10 +220,11 @@ void steady_sink(const Ports &ports, const Control &control)
             sleep_ns(pace_ns / 2);
         }
     }
-    answer(R"({"event": "stopped", "sent": %lu, "received": %lu, "steady": %lu, "lost": %lu, "reordered": %lu, "worst_call_us": %lu, "stalled_calls": %lu, "worst_delivery_us": %lu, "stalled_deliveries": %lu, "worst_scheduler_us": %lu})",
-           sent, received, expected, lost, reordered, clock.calls().worst_ns / 1000,
-           clock.calls().count, deliveries.worst_ns / 1000, deliveries.count,
-           clock.scheduler().worst_ns / 1000);
+    answer(
+        R"({"event": "stopped", "sent": %lu, "received": %lu, "steady": %lu, "lost": %lu, "reordered": %lu, "worst_call_us": %lu, "stalled_calls": %lu, "worst_delivery_us": %lu, "stalled_deliveries": %lu, "worst_scheduler_us": %lu})",
+        sent, received, expected, lost, reordered, clock.calls().worst_ns / 1000,
+        clock.calls().count, deliveries.worst_ns / 1000, deliveries.count,
+        clock.scheduler().worst_ns / 1000);
 }
 
 void mingle(const Ports &ports, const Control &control, unsigned number, unsigned others)

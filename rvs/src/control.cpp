@@ -64,7 +64,8 @@ bool regions_hold(const Port &port, const RxQueue &queue)
 
 } // namespace
 
-std::int64_t Core::tx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue, rvif_addr_t address)
+std::int64_t Core::tx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
+                            rvif_addr_t address)
 {
     Port &port = ports[self];
     if (queue >= RVIF_MAX_QUEUES || queue >= port.max_tx_queues.load())
@@ -108,7 +109,8 @@ std::int64_t Core::tx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t
     return source == no_source ? -RVIF_E_FULL : static_cast<std::int64_t>(source);
 }
 
-std::int64_t Core::rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue, rvif_addr_t address)
+std::int64_t Core::rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
+                            rvif_addr_t address)
 {
     if (queue >= RVIF_MAX_QUEUES)
         return -RVIF_E_QUEUE;

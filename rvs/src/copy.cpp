@@ -5,12 +5,13 @@ namespace rvs {
 
 namespace {
 
-// To be named where it is used: `auto` would lose the attributes, and with them that it may be unaligned.
+// To be named where it is used: `auto` would lose the attributes, and with them that it may be
+// unaligned.
 using Vector32 [[gnu::vector_size(32), gnu::may_alias, gnu::aligned(1)]] = long long;
 
 // n > 128. The start, whole lines of the destination, and an end that overlaps: a store across two
-// lines costs two. Plain stores: what is copied is read next, by a CPU that shares a cache with this
-// one.
+// lines costs two. Plain stores: what is copied is read next, by a CPU that shares a cache with
+// this one.
 [[gnu::target("avx2"), gnu::noinline]] void copy_avx2(std::uint8_t *dst, const std::uint8_t *src,
                                                       std::size_t n)
 {

@@ -60,8 +60,10 @@ class Core final : public Switch {
                           std::uint64_t count, std::uint64_t number);
     std::int64_t recover(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
                          std::uint64_t number);
-    std::int64_t tx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue, rvif_addr_t address);
-    std::int64_t rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue, rvif_addr_t address);
+    std::int64_t tx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
+                          rvif_addr_t address);
+    std::int64_t rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t queue,
+                          rvif_addr_t address);
     std::int64_t start(std::uint32_t cpu, std::uint32_t self);
     std::int64_t stop(std::uint32_t cpu, std::uint32_t self);
     std::int64_t set_mac(std::uint32_t cpu, std::uint32_t self, std::uint64_t mac);

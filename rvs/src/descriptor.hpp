@@ -91,10 +91,9 @@ inline rvif_rx_setup read_rx_setup(Address address)
     const std::uint64_t lanes = guest::load64(address);
     const std::uint64_t depth_len = guest::load64(address + 8);
     const std::uint64_t region_flags = guest::load64(address + 16);
-    return rvif_rx_setup{lanes, static_cast<std::uint32_t>(depth_len),
-                         static_cast<std::uint32_t>(depth_len >> 32),
-                         static_cast<std::uint32_t>(region_flags),
-                         static_cast<std::uint32_t>(region_flags >> 32)};
+    return rvif_rx_setup{
+        lanes, static_cast<std::uint32_t>(depth_len), static_cast<std::uint32_t>(depth_len >> 32),
+        static_cast<std::uint32_t>(region_flags), static_cast<std::uint32_t>(region_flags >> 32)};
 }
 
 // 8-aligned.

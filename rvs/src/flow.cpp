@@ -141,8 +141,7 @@ std::uint32_t flow_hash(const Header &header, const std::uint8_t *rest, std::uin
         const auto port = [](std::uint64_t word) {
             return swap16(static_cast<std::uint16_t>(word));
         };
-        return static_cast<std::uint32_t>(
-            blend(hash, pair_of(port(ports), port(ports >> 16)) + 1));
+        return static_cast<std::uint32_t>(blend(hash, pair_of(port(ports), port(ports >> 16)) + 1));
     }
     Segment segments[2] = {{reinterpret_cast<const std::uint8_t *>(&header), Header::size},
                            {rest, len}};

@@ -43,8 +43,8 @@ struct Layers {
     enum class L4 : std::uint8_t { none, tcp, udp };
 
     Ip ip = Ip::none;
-    L4 l4 = L4::none;         // none for fragments, too
-    std::uint32_t ip_at = 0;  // offsets in the frame; what they name is within `have` bytes
+    L4 l4 = L4::none;        // none for fragments, too
+    std::uint32_t ip_at = 0; // offsets in the frame; what they name is within `have` bytes
     std::uint32_t l4_at = 0;
 };
 

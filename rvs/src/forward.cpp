@@ -5,9 +5,9 @@
 //   descriptor(s) -> Frame (checked, header in our hands) -> Decision -> OpenLane(s) -> publish
 //
 // A decision holds for a run of frames with the same addresses: one look at the MAC table, one at
-// the receiver's queue, for the run (runs.hpp). Most calls are one run and no more: straight.hpp. Where
-// destinations change from frame to frame, scatter() takes them: see scatter.hpp. What is left, frames
-// in pieces, requests, floods, drops, goes through one().
+// the receiver's queue, for the run (runs.hpp). Most calls are one run and no more: straight.hpp.
+// Where destinations change from frame to frame, scatter() takes them: see scatter.hpp. What is
+// left, frames in pieces, requests, floods, drops, goes through one().
 #include "core.hpp"
 #include "flow.hpp"
 #include "offload.hpp"
@@ -27,9 +27,9 @@ struct Decision {
     bool fast = false;              // unicast, to `lane`, as they are
     std::uint32_t reason = no_drop; // drop
     std::uint32_t vlan = 0;
-    std::uint32_t port = 0;         // unicast
-    std::uint64_t ports = 0;        // flood: to these
-    OpenLane *lane = nullptr;       // fast
+    std::uint32_t port = 0;   // unicast
+    std::uint64_t ports = 0;  // flood: to these
+    OpenLane *lane = nullptr; // fast
 };
 
 constexpr std::uint64_t bit(std::uint32_t n)
@@ -345,7 +345,8 @@ class Transmission : private Scatter {
         if (source == 0 || (source & mac_group_bit) != 0)
             return decide_to_drop(RVIF_DROP_BAD_SOURCE_MAC);
         if (policy_ != 0) {
-            // Before its address is learned: who may not send must not draw another's frames either.
+            // Before its address is learned: who may not send must not draw another's frames
+            // either.
             if ((policy_ & (policy::link_down | policy::mute)) != 0)
                 return decide_to_drop(RVIF_DROP_LINK_DOWN);
             if ((policy_ & policy::own_macs) != 0 && !port_.policy.owns(source))
@@ -442,11 +443,11 @@ class Transmission : private Scatter {
         decision_.ports = to;
     }
 
-    bool exact_;          // the header's bytes 12..15 are part of a run
+    bool exact_; // the header's bytes 12..15 are part of a run
     bool may_scatter_;
-    bool scattered_; // destinations change all the time
-    std::uint32_t tries_ = 4; // of scatter() that come to nothing
-    bool tagged_ = false; // decision_ is for a frame whose tag is not in its header
+    bool scattered_;           // destinations change all the time
+    std::uint32_t tries_ = 4;  // of scatter() that come to nothing
+    bool tagged_ = false;      // decision_ is for a frame whose tag is not in its header
     std::uint32_t behind_ = 0; // index behind the descriptors of the frame that one() has
     Decision decision_;
     OpenLanes open_;
@@ -491,10 +492,7 @@ std::int64_t Core::transmit(std::uint32_t cpu, std::uint32_t self, std::uint64_t
                        sizeof(rvif_tx_desc) * RVIF_MAX_BURST, descs) != Resolved::ok) {
         result = -RVIF_E_ADDR; // its region was removed
     } else {
-        Straight straight{Sending{*this,
-                                  self,
-                                  static_cast<std::uint32_t>(queue),
-                                  source,
+        Straight straight{Sending{*this, self, static_cast<std::uint32_t>(queue), source,
                                   tx.source_generation.load(std::memory_order_relaxed),
                                   (tx.flags.load(std::memory_order_relaxed) & RVIF_TXQ_AVX2) != 0}};
         const auto all = static_cast<std::uint32_t>(count);

@@ -89,10 +89,10 @@ inline std::uint32_t take_header(Segment *&segment, std::uint32_t &count, Header
 
 struct Frame {
     Header header;
-    std::uint32_t total;    // bytes
-    std::uint32_t count;    // segments, the header's included
-    Segment *segment;       // segment[0] is the header, nothing else
-    std::uint16_t flags;    // RVIF_TX_* that are asked for
+    std::uint32_t total; // bytes
+    std::uint32_t count; // segments, the header's included
+    Segment *segment;    // segment[0] is the header, nothing else
+    std::uint16_t flags; // RVIF_TX_* that are asked for
     std::uint16_t vlan;
     std::uint16_t segsz;
 };

@@ -46,7 +46,7 @@ struct alignas(64) Lane {
     std::uint32_t depth;
     std::uint32_t buf_len;
     std::uint32_t last_unit;
-    std::uint32_t flags; // RVIF_RXQ_*
+    std::uint32_t flags;             // RVIF_RXQ_*
     std::atomic<std::uint32_t> fill; // scatter()'s: the next entry to fill
 
     [[nodiscard]] Address posted_entry(std::uint32_t at) const

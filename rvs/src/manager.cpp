@@ -126,8 +126,7 @@ bool sound(const Core &core, std::uint32_t index, const PortOptions &options)
     const bool timed = options.rate_bytes != 0 || options.storm_frames != 0;
     const std::uint32_t mirror = number(options.mirror_to);
     return options.max_tx_queues != 0 && options.max_tx_queues <= RVIF_MAX_QUEUES &&
-           station(options.mac) &&
-           (options.native_vlan == 0 || vlan_id(options.native_vlan)) &&
+           station(options.mac) && (options.native_vlan == 0 || vlan_id(options.native_vlan)) &&
            (!timed || core.clock_hz != 0) &&
            (options.mirror_to == no_port || (mirror < RVIF_MAX_PORTS && mirror != index));
 }
@@ -422,7 +421,8 @@ Error Switch::port_tap(PortId id, PortId to, bool on)
     if (!port.open.load())
         return Error::state;
     const std::uint64_t taps = port.policy.mirrors.load() & ~bit(number(to));
-    set_mirrors(port.policy, taps | (on ? bit(number(to)) : port.mirror_to.load() & bit(number(to))));
+    set_mirrors(port.policy,
+                taps | (on ? bit(number(to)) : port.mirror_to.load() & bit(number(to))));
     return Error::none;
 }
 
@@ -432,7 +432,8 @@ namespace {
 
 bool station_of_vlan(std::uint64_t mac, std::uint32_t vlan)
 {
-    return mac != 0 && mac <= mac_mask && (mac & mac_group_bit) == 0 && (vlan == 0 || vlan_id(vlan));
+    return mac != 0 && mac <= mac_mask && (mac & mac_group_bit) == 0 &&
+           (vlan == 0 || vlan_id(vlan));
 }
 
 } // namespace

@@ -86,9 +86,8 @@ bool Offload::take(const Frame &frame)
         return layers_.l4 == Layers::L4::tcp && frame.segsz >= RVIF_MIN_SEGSZ && payload_ != 0;
     }
     // What is behind the IP packet is padding, and in no checksum. It goes.
-    const std::uint32_t said = layers_.ip == Layers::Ip::v4
-                                   ? headers_.u16(layers_.ip_at + 2)
-                                   : 40 + headers_.u16(layers_.ip_at + 4);
+    const std::uint32_t said = layers_.ip == Layers::Ip::v4 ? headers_.u16(layers_.ip_at + 2)
+                                                            : 40 + headers_.u16(layers_.ip_at + 4);
     if (said < end - layers_.ip_at || said - (end - layers_.ip_at) > payload_)
         return false;
     return true;

@@ -13,8 +13,8 @@ class OpenLanes {
   public:
     OpenLanes(Core &core, std::uint32_t source, std::uint64_t generation, std::uint32_t tx_queue,
               Journal &journal)
-        : progress{&journal}, core_{core}, source_{source}, generation_{generation},
-          tx_queue_{tx_queue}
+        : progress{&journal}, core_{core}, source_{source}, generation_{generation}, tx_queue_{
+                                                                                         tx_queue}
     {
     }
 

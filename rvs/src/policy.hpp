@@ -12,14 +12,14 @@ namespace rvs {
 
 // Bits of Policy::flags: one load tells a call that nothing is to be done.
 namespace policy {
-inline constexpr std::uint32_t vlan = 1u << 0;       // knows VLANs; else tags are payload
-inline constexpr std::uint32_t isolated = 1u << 1;   // not among isolated ports
-inline constexpr std::uint32_t own_macs = 1u << 2;   // sends from its own addresses only
-inline constexpr std::uint32_t rate = 1u << 3;       // Policy::rate
-inline constexpr std::uint32_t storm = 1u << 4;      // Policy::storm
-inline constexpr std::uint32_t mirror = 1u << 5;     // Policy::mirrors
+inline constexpr std::uint32_t vlan = 1u << 0;     // knows VLANs; else tags are payload
+inline constexpr std::uint32_t isolated = 1u << 1; // not among isolated ports
+inline constexpr std::uint32_t own_macs = 1u << 2; // sends from its own addresses only
+inline constexpr std::uint32_t rate = 1u << 3;     // Policy::rate
+inline constexpr std::uint32_t storm = 1u << 4;    // Policy::storm
+inline constexpr std::uint32_t mirror = 1u << 5;   // Policy::mirrors
 inline constexpr std::uint32_t link_down = 1u << 6;
-inline constexpr std::uint32_t mute = 1u << 7;       // may not send
+inline constexpr std::uint32_t mute = 1u << 7; // may not send
 
 // Those that concern every frame, not only the first of a run with the same addresses.
 inline constexpr std::uint32_t each_frame = rate | mirror | link_down | mute;
@@ -32,14 +32,15 @@ struct Bucket {
     static constexpr unsigned cost_bits = 24;
 
     std::atomic<std::uint64_t> paid;      // in clock ticks
-    std::atomic<std::uint64_t> cost;         // ticks a unit, 40.24 fixed point
+    std::atomic<std::uint64_t> cost;      // ticks a unit, 40.24 fixed point
     std::atomic<std::uint64_t> tolerance; // ticks
 
     // Takes `units` at time now. Wait-free: who shares the bucket are queues of one port.
     bool take(std::uint64_t units, std::uint64_t now)
     {
         const auto price = static_cast<std::uint64_t>(
-            (static_cast<unsigned __int128>(units) * cost.load(std::memory_order_relaxed)) >> cost_bits);
+            (static_cast<unsigned __int128>(units) * cost.load(std::memory_order_relaxed)) >>
+            cost_bits);
         std::uint64_t old = paid.load(std::memory_order_relaxed);
         // Idle time is not saved up. A clock that went back (another CPU's) must not lock us out.
         if (old < now || old - now > tolerance.load(std::memory_order_relaxed) * 2 + price) {
@@ -56,13 +57,13 @@ struct Bucket {
 
 struct Policy {
     std::atomic<std::uint32_t> flags;
-    std::atomic<std::uint32_t> native;     // VLAN of untagged frames, 0: none
-    std::atomic<std::uint32_t> mac_limit;  // 0: none
-    std::atomic<std::uint64_t> mirrors;    // bitmap of ports
+    std::atomic<std::uint32_t> native;                  // VLAN of untagged frames, 0: none
+    std::atomic<std::uint32_t> mac_limit;               // 0: none
+    std::atomic<std::uint64_t> mirrors;                 // bitmap of ports
     std::atomic<std::uint64_t> macs[max_port_macs + 1]; // 0: none
-    std::atomic<std::uint64_t> vlans[vlan_ids / 64]; // bitmap: tagged ones
-    alignas(64) Bucket rate; // of bytes
-    alignas(64) Bucket storm; // of frames
+    std::atomic<std::uint64_t> vlans[vlan_ids / 64];    // bitmap: tagged ones
+    alignas(64) Bucket rate;                            // of bytes
+    alignas(64) Bucket storm;                           // of frames
 
     [[nodiscard]] std::uint32_t has(std::uint32_t bits) const
     {

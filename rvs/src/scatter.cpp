@@ -229,8 +229,8 @@ std::uint64_t Scatter::unchecked_below() const
     return true;
 }
 
-// The lane of a frame to a receiver that spreads frames, or wants to be told of them. Null: it needs
-// a closer look.
+// The lane of a frame to a receiver that spreads frames, or wants to be told of them. Null: it
+// needs a closer look.
 [[gnu::noinline]] Scatter::Choice Scatter::pick(std::uint32_t port, Header header,
                                                 const std::uint8_t *rest, std::uint64_t len)
 {

@@ -4,8 +4,8 @@
 // how many receivers a burst has.
 //
 //   descriptor -> header -> MAC table -> lane -> buffer       frame by frame
-//   copied                                                    the batch: its buffers are on their way meanwhile
-//   commit -> completions, last to first -> lane ends         once a batch
+//   copied                                                    the batch: its buffers are on their
+//   way meanwhile commit -> completions, last to first -> lane ends         once a batch
 //
 // A batch is up to lane_batch plain frames to any lanes. Nothing of it is visible before it is
 // committed; from then on it is a plan in the journal, which whoever finds it half done goes on
@@ -39,8 +39,8 @@ class Scatter : protected Runs {
     // Of one of scatter(), for all its frames.
     struct Scope {
         std::uint32_t vlan;
-        std::uint64_t known = 0;    // ports that target[] is valid for
-        std::uint64_t by_hash = 0;  // of them, those with no lane of their own there
+        std::uint64_t known = 0;   // ports that target[] is valid for
+        std::uint64_t by_hash = 0; // of them, those with no lane of their own there
     };
 
     // note: hash and flags, for comp.
@@ -67,11 +67,11 @@ class Scatter : protected Runs {
     void not_posted(std::uint32_t port, std::uint32_t unit);
     void publish(std::uint32_t consumed, std::uint32_t n);
 
-    Lane *lanes_; // of the source: by port, then by queue
-    Lane *target_[RVIF_MAX_PORTS];          // null: pick() tells
-    std::uint64_t begun_[RVIF_MAX_QUEUES];  // by receive queue: ports whose lane pick() has met
+    Lane *lanes_;                          // of the source: by port, then by queue
+    Lane *target_[RVIF_MAX_PORTS];         // null: pick() tells
+    std::uint64_t begun_[RVIF_MAX_QUEUES]; // by receive queue: ports whose lane pick() has met
     Copy copies_[lane_batch];
-    Address comp_[lane_batch];              // of the batch: where its completions go
+    Address comp_[lane_batch]; // of the batch: where its completions go
 };
 
 } // namespace rvs

@@ -3,13 +3,12 @@
 // usage: driver_test EAL-ARGUMENTS, with two net_rvif ports.
 #include "check.hpp"
 
-#include <rte_eal.h>
-#include <rte_ethdev.h>
-#include <rte_mbuf.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
 #include <string>
 #include <unistd.h>
 #include <vector>

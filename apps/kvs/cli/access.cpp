@@ -62,7 +62,7 @@ int put(Client &client, const Options &options)
     how.flags = options.flags;
     how.version = options.version;
     how.ttl = std::chrono::milliseconds{static_cast<long>(options.ttl * 1e3)};
-    how.only_if = options.version != 0          ? PutOptions::If::version
+    how.only_if = options.version != 0           ? PutOptions::If::version
                   : options.only_if == "absent"  ? PutOptions::If::absent
                   : options.only_if == "present" ? PutOptions::If::present
                                                  : PutOptions::If::always;
@@ -109,9 +109,8 @@ void add_access(CLI::App &app, int &status)
         ->check(CLI::IsMember({"always", "absent", "present"}));
     put_command->add_option("--version", options->version, "Only if this is its version");
     auto *const delete_command =
-        add("delete", "Delete a key", [](Client &client, const Options &o) {
-            return tell(client.erase(o.key, o.version));
-        });
+        add("delete", "Delete a key",
+            [](Client &client, const Options &o) { return tell(client.erase(o.key, o.version)); });
     delete_command->add_option("KEY", options->key)->required();
     delete_command->add_option("--version", options->version, "Only if this is its version");
     add("flush", "Forget all keys of the namespace", [](Client &client, const Options &) {

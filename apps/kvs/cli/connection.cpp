@@ -5,10 +5,12 @@ namespace kvs::cli {
 
 void Connection::add_to(CLI::App &command)
 {
-    command.add_option("--export", export_name, "Name of the store's export")->capture_default_str();
+    command.add_option("--export", export_name, "Name of the store's export")
+        ->capture_default_str();
     command.add_option("--instance", instance, "Which of this guest's sessions, from 0")
         ->capture_default_str();
-    command.add_option("--timeout", timeout, "Seconds to wait for the manager")->capture_default_str();
+    command.add_option("--timeout", timeout, "Seconds to wait for the manager")
+        ->capture_default_str();
     command.add_option("--socket", socket,
                        "Without VMs: where `kvs manager --backend direct` listens");
     command.add_option("--label", label, "With --socket: as which guest")->capture_default_str();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `kvs exercise`: uses the store and checks every answer. For tests, and to see that an installation works.
+// `kvs exercise`: uses the store and checks every answer. For tests, and to see that an
+// installation works.
 #include "connection.hpp"
 #include "program.hpp"
 #include "random.hpp"
@@ -194,12 +195,14 @@ void add_exercise(CLI::App &app, int &status)
     const auto options = std::make_shared<Options>();
     auto *const command = app.add_subcommand("exercise", "Use the store and check every answer");
     options->connection.add_to(*command);
-    command->add_option("--operations", options->operations, "GET, PUT, DELETE at random")->capture_default_str();
+    command->add_option("--operations", options->operations, "GET, PUT, DELETE at random")
+        ->capture_default_str();
     command->add_option("--keys", options->keys, "Keys that they are about")->capture_default_str();
     command->add_option("--largest", options->largest, "Bytes of a value")
         ->check(CLI::Range(16u, KVS_MAX_VALUE))
         ->capture_default_str();
-    command->add_option("--get", options->percent_get, "GETs in 100 operations")->capture_default_str();
+    command->add_option("--get", options->percent_get, "GETs in 100 operations")
+        ->capture_default_str();
     command->add_option("--count", options->counts, "Then add so many ones to a common counter");
     command->add_option("--total", options->total, "Then wait until the counter is at this");
     command->add_option("--seed", options->seed)->capture_default_str();

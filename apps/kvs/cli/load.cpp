@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// `kvs load`: GETs and PUTs without a pause, to be measured; in the store, or over TCP in whatever speaks memcached's
-// text protocol. bench/README.md says how the figures are made.
+// `kvs load`: GETs and PUTs without a pause, to be measured; in the store, or over TCP in whatever
+// speaks memcached's text protocol. bench/README.md says how the figures are made.
 //
-// Several guests take part, and the store itself is how they meet: in stage S those with a number below S put keys
-// that say "ready" and "done", and look for each other's. Each is at work with all others of the stage all the time: warm-up,
-// the measured part, then more of it until everybody has measured. Before that and after it is a mark.
+// Several guests take part, and the store itself is how they meet: in stage S those with a number
+// below S put keys that say "ready" and "done", and look for each other's. Each is at work with all
+// others of the stage all the time: warm-up, the measured part, then more of it until everybody has
+// measured. Before that and after it is a mark.
 #include "connection.hpp"
 #include "program.hpp"
 #include "random.hpp"
@@ -93,7 +94,8 @@ void mark(std::size_t part, const char *what)
 
 class Load {
   public:
-    Load(const Options &options, Store store) : options_{options}, store_{std::move(store)}, random_{options.number + 1}
+    Load(const Options &options, Store store)
+        : options_{options}, store_{std::move(store)}, random_{options.number + 1}
     {
         for (std::uint32_t n = 0; n < options.keys; ++n) {
             keys_.push_back("key-" + std::to_string(n));
@@ -187,7 +189,8 @@ elisa::Result<apps::Json> Load::play(std::size_t part, std::uint32_t stage, std:
     if (const auto ready = store_.put(sign("ready", part, options_.number), "1"); !ready) {
         return ready.error();
     }
-    if (const auto ready = wait_for_all("ready", part, stage, std::chrono::milliseconds{5}); !ready) {
+    if (const auto ready = wait_for_all("ready", part, stage, std::chrono::milliseconds{5});
+        !ready) {
         return ready.error();
     }
     Measured other;
@@ -237,12 +240,15 @@ elisa::Result<apps::Json> Load::run()
             }
         }
     }
-    constexpr std::chrono::milliseconds while_others_measure{150}; // a look costs the machine, which is theirs
+    constexpr std::chrono::milliseconds while_others_measure{
+        150}; // a look costs the machine, which is theirs
     // A guest that boots costs it even more.
     if (const auto here = store_.put(sign("here", 0, options_.number), "1"); !here) {
         return here.error();
     }
-    if (const auto here = wait_for_all("here", 0, std::ranges::max(options_.stages), while_others_measure); !here) {
+    if (const auto here =
+            wait_for_all("here", 0, std::ranges::max(options_.stages), while_others_measure);
+        !here) {
         return here.error();
     }
     apps::Json cases = apps::Json::array();
@@ -255,7 +261,8 @@ elisa::Result<apps::Json> Load::run()
                     return played.error();
                 }
                 cases.push_back(std::move(*played));
-            } else if (const auto over = wait_for_all("done", part, stage, while_others_measure); !over) {
+            } else if (const auto over = wait_for_all("done", part, stage, while_others_measure);
+                       !over) {
                 return over.error();
             }
             ++part;
@@ -275,7 +282,8 @@ int load(const Options &options)
     if (!cases) {
         return apps::fail("kvs", cases.error());
     }
-    apps::print_result({{"program", "kvs load"}, {"number", options.number}, {"kvs_cases", std::move(*cases)}});
+    apps::print_result(
+        {{"program", "kvs load"}, {"number", options.number}, {"kvs_cases", std::move(*cases)}});
     return 0;
 }
 
@@ -286,9 +294,11 @@ void add_load(CLI::App &app, int &status)
     const auto options = std::make_shared<Options>();
     auto *const command = app.add_subcommand("load", "GETs and PUTs at random, to be measured");
     options->connection.add_to(*command);
-    command->add_option("--memcached", options->memcached,
-                        "ADDRESS:PORT of a server of memcached's text protocol, instead of the store");
-    command->add_option("--number", options->number, "Of this guest, from 0")->capture_default_str();
+    command->add_option(
+        "--memcached", options->memcached,
+        "ADDRESS:PORT of a server of memcached's text protocol, instead of the store");
+    command->add_option("--number", options->number, "Of this guest, from 0")
+        ->capture_default_str();
     command->add_option("--stages", options->stages, "How many guests are at work, stage by stage")
         ->delimiter(',')
         ->check(CLI::Range(1u, 64u))

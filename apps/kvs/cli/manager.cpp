@@ -33,8 +33,8 @@ int direct(const Guests &guests, const Options &options)
 {
     const auto &stop = apps::stop_requested();
     if (options.socket.empty()) {
-        return apps::fail("kvs", elisa::make_error(elisa::Errc::invalid,
-                                                   "--backend direct needs --socket PATH"));
+        return apps::fail(
+            "kvs", elisa::make_error(elisa::Errc::invalid, "--backend direct needs --socket PATH"));
     }
     const auto server = DirectServer::create(options.socket, guests);
     if (!server) {
@@ -62,7 +62,8 @@ int manage(const Options &options)
     if (!image) {
         return apps::fail("kvs", image.error());
     }
-    auto served = elisa::Export::open(options.export_name, *image, Store::footprint(guests->layout()));
+    auto served =
+        elisa::Export::open(options.export_name, *image, Store::footprint(guests->layout()));
     if (!served) {
         return apps::fail("kvs", served.error());
     }
@@ -71,8 +72,8 @@ int manage(const Options &options)
                              ? Store::open(heap.data(), heap.size())
                              : Store::create(heap.data(), heap.size(), guests->layout());
     if (store == nullptr || !store->is_of(guests->layout())) {
-        return apps::fail("kvs", elisa::make_error(
-                                     elisa::Errc::invalid,
+        return apps::fail(
+            "kvs", elisa::make_error(elisa::Errc::invalid,
                                      "the export was made with other --guest or --keys than these: "
                                      "give the same, or end it (elisactl export revoke)"));
     }
@@ -86,9 +87,9 @@ int manage(const Options &options)
     std::fflush(stdout);
     PortService service{*store, *guests};
     service.tick();
-    const auto done = apps::serve(*served, service, stop,
-                                  {.exit_when_idle = options.exit_when_idle,
-                                   .tick = std::chrono::milliseconds{100}});
+    const auto done = apps::serve(
+        *served, service, stop,
+        {.exit_when_idle = options.exit_when_idle, .tick = std::chrono::milliseconds{100}});
     report(*store, *guests, options);
     return done ? 0 : apps::fail("kvs", done.error());
 }
@@ -98,22 +99,31 @@ int manage(const Options &options)
 void add_manager(CLI::App &app, int &status)
 {
     const auto options = std::make_shared<Options>();
-    auto *const command = app.add_subcommand("manager", "Make the store and admit guests (in the manager's VM)");
-    command->add_option("--guest", options->guests,
-                        "LABEL[,namespace=NAME][,memory=MIB][,sessions=N]: may use the store; may be repeated. "
-                        "Guests of one namespace share its keys (default: one of its own); memory=0: may only read")
+    auto *const command =
+        app.add_subcommand("manager", "Make the store and admit guests (in the manager's VM)");
+    command
+        ->add_option(
+            "--guest", options->guests,
+            "LABEL[,namespace=NAME][,memory=MIB][,sessions=N]: may use the store; may be repeated. "
+            "Guests of one namespace share its keys (default: one of its own); memory=0: may only read")
         ->required();
     command->add_option("--keys", options->keys, "Keys that each namespace's index is made for")
         ->check(CLI::Range(std::uint64_t{16}, std::uint64_t{1} << 31))
         ->capture_default_str();
-    command->add_option("--export", options->export_name, "Name of the export")->capture_default_str();
-    command->add_option("--image", options->image, "The store: name or path")->capture_default_str();
-    command->add_flag("--exit-when-idle", options->exit_when_idle, "End when the last guest has gone");
-    command->add_option("--backend", options->backend, "elisa, or direct: processes of this machine, no isolation")
+    command->add_option("--export", options->export_name, "Name of the export")
+        ->capture_default_str();
+    command->add_option("--image", options->image, "The store: name or path")
+        ->capture_default_str();
+    command->add_flag("--exit-when-idle", options->exit_when_idle,
+                      "End when the last guest has gone");
+    command
+        ->add_option("--backend", options->backend,
+                     "elisa, or direct: processes of this machine, no isolation")
         ->check(CLI::IsMember({"elisa", "direct"}))
         ->capture_default_str();
     command->add_option("--socket", options->socket, "With direct: where to listen");
-    command->set_config("--config", "", "TOML file with these options: guest = [\"a,namespace=x\", ...]");
+    command->set_config("--config", "",
+                        "TOML file with these options: guest = [\"a,namespace=x\", ...]");
     command->callback([options, &status] { status = manage(*options); });
 }
 

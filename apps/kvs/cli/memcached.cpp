@@ -40,12 +40,13 @@ int serve(const Options &options)
 void add_memcached(CLI::App &app, int &status)
 {
     const auto options = std::make_shared<Options>();
-    auto *const command =
-        app.add_subcommand("memcached", "Serve programs that speak memcached's text protocol (in a guest)");
+    auto *const command = app.add_subcommand(
+        "memcached", "Serve programs that speak memcached's text protocol (in a guest)");
     options->connection.add_to(*command);
-    command->add_option("--listen", options->listen,
-                        "ADDRESS:PORT (port 0: any), or the path of a Unix socket; may be repeated. "
-                        "Who can connect can read and write the namespace")
+    command
+        ->add_option("--listen", options->listen,
+                     "ADDRESS:PORT (port 0: any), or the path of a Unix socket; may be repeated. "
+                     "Who can connect can read and write the namespace")
         ->capture_default_str();
     command->callback([options, &status] { status = serve(*options); });
 }

@@ -45,12 +45,15 @@ Result<TextClient> TextClient::connect(const std::string &where, double timeout)
 {
     sockaddr_in address{};
     if (!parse(where, address)) {
-        return make_error(Errc::invalid, "'" + where + "' is not of the form ADDRESS:PORT, such as 10.0.0.1:11211");
+        return make_error(Errc::invalid,
+                          "'" + where +
+                              "' is not of the form ADDRESS:PORT, such as 10.0.0.1:11211");
     }
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>{timeout};
     for (;;) {
         elisa::UniqueFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        if (socket && ::connect(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) == 0) {
+        if (socket && ::connect(socket.get(), reinterpret_cast<const sockaddr *>(&address),
+                                sizeof(address)) == 0) {
             constexpr int on = 1;
             ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
             return TextClient{std::move(socket)};
@@ -122,7 +125,8 @@ Result<bool> TextClient::get(std::string_view key)
     const std::size_t space = first->rfind(' ');
     const std::string_view number = space == std::string_view::npos ? "" : first->substr(space + 1);
     if (!first->starts_with("VALUE ") ||
-        std::from_chars(number.data(), number.data() + number.size(), bytes).ec != std::errc{} || bytes > 1u << 20) {
+        std::from_chars(number.data(), number.data() + number.size(), bytes).ec != std::errc{} ||
+        bytes > 1u << 20) {
         return strange(*first);
     }
     constexpr std::string_view behind = "\r\nEND\r\n";
@@ -139,7 +143,11 @@ Result<bool> TextClient::get(std::string_view key)
 Result<void> TextClient::put(std::string_view key, std::string_view value)
 {
     answer_.clear();
-    request_.assign("set ").append(key).append(" 0 0 ").append(std::to_string(value.size())).append(line_end);
+    request_.assign("set ")
+        .append(key)
+        .append(" 0 0 ")
+        .append(std::to_string(value.size()))
+        .append(line_end);
     request_.append(value).append(line_end);
     if (const auto sent = send(request_); !sent) {
         return sent.error();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client of memcached's text protocol over TCP, one request at a time: what `kvs load` compares the store with.
+// A client of memcached's text protocol over TCP, one request at a time: what `kvs load` compares
+// the store with.
 #pragma once
 
 #include "elisa/error.hpp"
@@ -13,8 +14,10 @@ namespace kvs::cli {
 
 class TextClient {
   public:
-    // "ADDRESS:PORT", IPv4. Tries again until `timeout` seconds are over: the server may not be there yet.
-    [[nodiscard]] static elisa::Result<TextClient> connect(const std::string &where, double timeout);
+    // "ADDRESS:PORT", IPv4. Tries again until `timeout` seconds are over: the server may not be
+    // there yet.
+    [[nodiscard]] static elisa::Result<TextClient> connect(const std::string &where,
+                                                           double timeout);
 
     // Whether the key is there.
     [[nodiscard]] elisa::Result<bool> get(std::string_view key);

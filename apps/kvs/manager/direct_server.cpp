@@ -58,7 +58,8 @@ Result<std::unique_ptr<DirectServer>> DirectServer::create(const std::string &pa
         }
         ::unlink(path.c_str());
     }
-    server->listener_ = UniqueFd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    server->listener_ =
+        UniqueFd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     if (!server->listener_ || ::bind(server->listener_.get(), name, sizeof(address)) != 0) {
         return errno_error(errno, "cannot listen at " + path);
     }

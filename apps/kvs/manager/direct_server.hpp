@@ -14,8 +14,8 @@ namespace kvs {
 
 class DirectServer {
   public:
-    [[nodiscard]] static elisa::Result<std::unique_ptr<DirectServer>> create(const std::string &socket,
-                                                                             const Guests &guests);
+    [[nodiscard]] static elisa::Result<std::unique_ptr<DirectServer>>
+    create(const std::string &socket, const Guests &guests);
     DirectServer(const DirectServer &) = delete;
     DirectServer &operator=(const DirectServer &) = delete;
     ~DirectServer();

@@ -21,8 +21,8 @@ Result<std::uint32_t> number(std::string_view text, std::string_view what, std::
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
     if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || value > most) {
         return make_error(Errc::invalid, std::string{what} + " must be a number of at most " +
-                                             std::to_string(most) + ", and is '" + std::string{text} +
-                                             "'");
+                                             std::to_string(most) + ", and is '" +
+                                             std::string{text} + "'");
     }
     return value;
 }
@@ -41,7 +41,8 @@ Result<GuestSpec> parse_one(std::string_view text)
             if (!elisa::doorbell::pack_name(part)) {
                 return make_error(Errc::invalid,
                                   "--guest begins with a label (1 to 31 letters, digits, '-', '_', "
-                                  "'.'), not with '" + std::string{part} + "'");
+                                  "'.'), not with '" +
+                                      std::string{part} + "'");
             }
             spec.label = part;
             spec.space = part;
@@ -90,7 +91,8 @@ Result<Guests> Guests::parse(const std::vector<std::string> &specs, std::uint64_
                 return make_error(Errc::quota, "all guests together have more than " +
                                                    std::to_string(KVS_MAX_PORTS) + " sessions");
             }
-            guests.layout_.port[guests.layout_.ports++] = {space, std::uint64_t{spec->memory} << 20};
+            guests.layout_.port[guests.layout_.ports++] = {space,
+                                                           std::uint64_t{spec->memory} << 20};
             guests.owners_.push_back(spec->label);
         }
     }
@@ -113,11 +115,13 @@ Result<PortId> Guests::port(std::string_view label, std::uint64_t session) const
         }
     }
     if (seen == 0) {
-        return make_error(Errc::refused, "there is no --guest with the label '" + std::string{label} + "'");
+        return make_error(Errc::refused,
+                          "there is no --guest with the label '" + std::string{label} + "'");
     }
     return make_error(Errc::quota, "'" + std::string{label} + "' has " + std::to_string(seen) +
                                        " session(s), numbered from 0, and asks for number " +
-                                       std::to_string(session) + " (raise 'sessions' of its --guest)");
+                                       std::to_string(session) +
+                                       " (raise 'sessions' of its --guest)");
 }
 
 } // namespace kvs

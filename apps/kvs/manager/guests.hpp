@@ -13,10 +13,11 @@
 
 namespace kvs {
 
-// LABEL[,namespace=NAME][,memory=MIB][,sessions=N]: each session is a port with `memory` of its own.
+// LABEL[,namespace=NAME][,memory=MIB][,sessions=N]: each session is a port with `memory` of its
+// own.
 struct GuestSpec {
     std::string label;
-    std::string space;        // default: the label; guests with the same one share its keys
+    std::string space;         // default: the label; guests with the same one share its keys
     std::uint32_t memory = 64; // MiB for what a session puts; 0: it may only read
     std::uint32_t sessions = 1;
 };

@@ -31,9 +31,10 @@ constexpr std::array fields{
     Field{"clock_ms", &kvs_stats::clock_ms},
 };
 constexpr std::array<const char *, KVS_ERRORS> errors{
-    "",       "no_such_operation", "state",       "bad_address", "bad_key", "bad_value",
-    "bad_ttl", "read_only",        "not_there",   "exists",      "changed", "no_room",
-    "quota",  "busy",              "lost",        "worn",
+    "",          "no_such_operation", "state",     "bad_address", "bad_key",
+    "bad_value", "bad_ttl",           "read_only", "not_there",   "exists",
+    "changed",   "no_room",           "quota",     "busy",        "lost",
+    "worn",
 };
 
 } // namespace

@@ -23,8 +23,9 @@ bool number(std::string_view text, T &value)
 
 bool is_key(std::string_view text)
 {
-    return !text.empty() && text.size() <= KVS_MAX_KEY &&
-           std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 127; });
+    return !text.empty() && text.size() <= KVS_MAX_KEY && std::ranges::none_of(text, [](char c) {
+        return static_cast<unsigned char>(c) <= ' ' || c == 127;
+    });
 }
 
 std::string failed(const elisa::Error &error)
@@ -296,7 +297,8 @@ std::string Conversation::join(std::string_view data)
     }
 }
 
-void Conversation::show(std::string_view key, const Value &value, bool version, std::string &out) const
+void Conversation::show(std::string_view key, const Value &value, bool version,
+                        std::string &out) const
 {
     out.append("VALUE ").append(key);
     out += ' ' + std::to_string(value.flags) + ' ' + std::to_string(value.bytes.size());
@@ -338,13 +340,12 @@ elisa::Result<std::optional<Value>> Conversation::renew(std::string_view key, st
         if (!value || !*value) {
             return value;
         }
-        const auto done = is_over(expires)
-                              ? client_.erase(key, (*value)->version)
-                              : client_.put(key, (*value)->bytes,
-                                            {.only_if = PutOptions::If::version,
-                                             .version = (*value)->version,
-                                             .flags = (*value)->flags,
-                                             .ttl = lifetime(expires)});
+        const auto done = is_over(expires) ? client_.erase(key, (*value)->version)
+                                           : client_.put(key, (*value)->bytes,
+                                                         {.only_if = PutOptions::If::version,
+                                                          .version = (*value)->version,
+                                                          .flags = (*value)->flags,
+                                                          .ttl = lifetime(expires)});
         if (!done) {
             return done.error();
         }
@@ -401,7 +402,9 @@ std::string Conversation::erase(const Words &words)
 {
     // A time of 0 was once allowed, and some clients still send it.
     if (words.size() != 2 && !(words.size() == 3 && words[2] == "0")) {
-        return words.size() < 2 ? "ERROR\r\n" : "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n";
+        return words.size() < 2
+                   ? "ERROR\r\n"
+                   : "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n";
     }
     if (!is_key(words[1])) {
         return std::string{bad_line};

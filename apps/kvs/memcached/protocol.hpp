@@ -17,8 +17,8 @@ class Conversation {
   public:
     explicit Conversation(Client &client) : client_{client} {}
 
-    // Takes what has come and appends the answers. False: the connection is to be closed, after what is
-    // in `out` has been sent.
+    // Takes what has come and appends the answers. False: the connection is to be closed, after
+    // what is in `out` has been sent.
     bool feed(std::string_view bytes, std::string &out);
 
   private:
@@ -48,7 +48,8 @@ class Conversation {
     [[nodiscard]] std::string stats(const Words &words);
     void show(std::string_view key, const Value &value, bool version, std::string &out) const;
     // Gives a key that is there another end; the value, if it was there, is in the Client's room.
-    [[nodiscard]] elisa::Result<std::optional<Value>> renew(std::string_view key, std::int64_t expires);
+    [[nodiscard]] elisa::Result<std::optional<Value>> renew(std::string_view key,
+                                                            std::int64_t expires);
 
     Client &client_;
     std::string in_;

@@ -36,10 +36,12 @@ Result<std::string> Server::listen(const std::string &where)
         const std::string address = where.substr(0, colon);
         std::uint16_t port = 0;
         const char *const end = where.data() + where.size();
-        if (colon == std::string::npos || ::inet_pton(AF_INET, address.c_str(), &net.sin_addr) != 1 ||
+        if (colon == std::string::npos ||
+            ::inet_pton(AF_INET, address.c_str(), &net.sin_addr) != 1 ||
             std::from_chars(where.data() + colon + 1, end, port).ptr != end) {
-            return make_error(Errc::invalid, "'" + where + "' is no ADDRESS:PORT and no path: "
-                                                           "give 127.0.0.1:11211, for one");
+            return make_error(Errc::invalid, "'" + where +
+                                                 "' is no ADDRESS:PORT and no path: "
+                                                 "give 127.0.0.1:11211, for one");
         }
         net.sin_family = AF_INET;
         net.sin_port = htons(port);
@@ -127,8 +129,8 @@ bool Server::send(Peer &peer)
 {
     std::size_t sent = 0;
     while (sent < peer.out.size()) {
-        const ssize_t n = ::send(peer.socket.get(), peer.out.data() + sent, peer.out.size() - sent,
-                                 MSG_NOSIGNAL);
+        const ssize_t n =
+            ::send(peer.socket.get(), peer.out.data() + sent, peer.out.size() - sent, MSG_NOSIGNAL);
         if (n < 0) {
             if (errno == EAGAIN || errno == EINTR) {
                 break;

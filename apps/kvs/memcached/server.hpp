@@ -16,7 +16,8 @@ class Server {
   public:
     explicit Server(Client &client) : client_{client} {}
 
-    // "ADDRESS:PORT" (IPv4; port 0: any that is free), or a path with a slash. Says where it listens.
+    // "ADDRESS:PORT" (IPv4; port 0: any that is free), or a path with a slash. Says where it
+    // listens.
     [[nodiscard]] elisa::Result<std::string> listen(const std::string &where);
     void run(const std::atomic<bool> &stop);
 

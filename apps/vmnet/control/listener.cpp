@@ -16,8 +16,8 @@
 namespace vmnet::control {
 namespace {
 
-using elisa::Error;
 using elisa::errno_error;
+using elisa::Error;
 using elisa::Result;
 using elisa::UniqueFd;
 
@@ -34,20 +34,23 @@ Result<UniqueFd> listen_unix(const std::string &path)
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof(address.sun_path)) {
-        return elisa::make_error(elisa::Errc::invalid, "the path of the socket is too long: " + path);
+        return elisa::make_error(elisa::Errc::invalid,
+                                 "the path of the socket is too long: " + path);
     }
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
     const auto *const name = reinterpret_cast<const sockaddr *>(&address);
     std::error_code ignored;
     std::filesystem::create_directories(std::filesystem::path{path}.parent_path(), ignored);
-    if (struct stat st {}; ::lstat(path.c_str(), &st) == 0) {
+    if (struct stat st{}; ::lstat(path.c_str(), &st) == 0) {
         const UniqueFd probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
         if (!S_ISSOCK(st.st_mode)) {
-            return elisa::make_error(elisa::Errc::busy, path + " is there and is no socket: choose another path");
+            return elisa::make_error(elisa::Errc::busy,
+                                     path + " is there and is no socket: choose another path");
         }
         if (::connect(probe.get(), name, sizeof(address)) == 0) {
-            return elisa::make_error(elisa::Errc::busy,
-                                     path + " is in use: stop the manager that listens there, or choose another path");
+            return elisa::make_error(
+                elisa::Errc::busy,
+                path + " is in use: stop the manager that listens there, or choose another path");
         }
         ::unlink(path.c_str());
     }
@@ -90,7 +93,8 @@ Result<UniqueFd> listen_tcp(const std::string &text)
         name = reinterpret_cast<const sockaddr *>(&four);
         length = sizeof(four);
     } else {
-        return elisa::make_error(elisa::Errc::invalid, text + " is no address of this machine alone");
+        return elisa::make_error(elisa::Errc::invalid,
+                                 text + " is no address of this machine alone");
     }
     UniqueFd fd{::socket(name->sa_family, stream, 0)};
     constexpr int on = 1;
@@ -142,7 +146,8 @@ bool Peer::work(std::size_t longest_input)
         }
     }
     while (sent_ < out_.size()) {
-        const ssize_t sent = ::send(fd_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+        const ssize_t sent =
+            ::send(fd_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
         if (sent > 0) {
             sent_ += static_cast<std::size_t>(sent);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {

@@ -107,7 +107,8 @@ void Server::work()
         bool there = session.peer.work(longest_request);
         std::string line;
         while (there && !session.captures && session.peer.line(line)) {
-            session.peer.say(answer(session, line).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+            session.peer.say(
+                answer(session, line).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
         }
         if (session.follows) {
             pump_events(session);
@@ -195,7 +196,8 @@ Json Server::dispatch(Session &session, const Json &request)
         const auto later = reload();
         return later ? Json{{"ok", true}, {"notes", *later}} : refusal(later);
     }
-    return refusal("this manager knows no '" + command + "': elisactl and vmnet are of different versions?");
+    return refusal("this manager knows no '" + command +
+                   "': elisactl and vmnet are of different versions?");
 }
 
 Result<rvs::PortId> Server::port_of(const Json &request) const
@@ -204,10 +206,12 @@ Result<rvs::PortId> Server::port_of(const Json &request) const
     const Json &port = request.at("port");
     if (port.is_number_unsigned()) {
         const auto id = port.get<std::uint64_t>();
-        if (id < RVIF_MAX_PORTS && ports_.find(rvs::PortId{static_cast<std::uint32_t>(id)}) != nullptr) {
+        if (id < RVIF_MAX_PORTS &&
+            ports_.find(rvs::PortId{static_cast<std::uint32_t>(id)}) != nullptr) {
             return rvs::PortId{static_cast<std::uint32_t>(id)};
         }
-        return make_error(Errc::no_entry, "port " + std::to_string(id) + " is not open (elisactl port list)");
+        return make_error(Errc::no_entry,
+                          "port " + std::to_string(id) + " is not open (elisactl port list)");
     }
     const std::string label = port.get<std::string>();
     std::vector<rvs::PortId> found;
@@ -220,9 +224,10 @@ Result<rvs::PortId> Server::port_of(const Json &request) const
     if (found.size() == 1) {
         return found.front();
     }
-    return make_error(Errc::no_entry, found.empty()
-                                          ? "no open port has the label '" + label + "' (elisactl port list)"
-                                          : "several ports have the label '" + label + "': give a number");
+    return make_error(Errc::no_entry,
+                      found.empty()
+                          ? "no open port has the label '" + label + "' (elisactl port list)"
+                          : "several ports have the label '" + label + "': give a number");
 }
 
 Json Server::port_list() const
@@ -251,7 +256,10 @@ Json Server::port_list() const
             entry["of_manager"] = true;
         }
     }
-    Json out{{"ok", true}, {"time_ns", now_ns()}, {"backend", about_.backend}, {"ports", std::move(ports)}};
+    Json out{{"ok", true},
+             {"time_ns", now_ns()},
+             {"backend", about_.backend},
+             {"ports", std::move(ports)}};
     if (capture_.active()) {
         out["capture"] = {{"port", number(capture_.watched())}, {"lost", capture_.lost()}};
     }
@@ -289,13 +297,15 @@ Json Server::mac_change(const std::string &command, const Json &request)
         static_cast<void>(switch_.mac_flush(port));
         journal_.tell(Level::info, "mac-flush",
                       port == rvs::no_port ? "all learned addresses forgotten"
-                                           : "addresses learned at port " + std::to_string(number(port)) + " forgotten");
+                                           : "addresses learned at port " +
+                                                 std::to_string(number(port)) + " forgotten");
         return {{"ok", true}};
     }
     const std::string text = request.at("mac");
     const auto mac = parse_mac(text);
     if (!mac) {
-        return refusal("'" + text + "' is not the address of one station, such as 02:00:00:00:00:01");
+        return refusal("'" + text +
+                       "' is not the address of one station, such as 02:00:00:00:00:01");
     }
     const auto vlan = request.value("vlan", std::uint32_t{0});
     rvs::Error error{};
@@ -311,7 +321,9 @@ Json Server::mac_change(const std::string &command, const Json &request)
     } else {
         error = switch_.mac_remove(*mac, vlan);
         if (error == rvs::Error::state) {
-            return refusal(text + " is not in the table for this VLAN, or is a port's own (elisactl mac list)");
+            return refusal(
+                text +
+                " is not in the table for this VLAN, or is a port's own (elisactl mac list)");
         }
     }
     if (error != rvs::Error::none) {
@@ -366,8 +378,8 @@ void Server::pump_capture(Session &session)
             ++session.slow;
             return;
         }
-        say_record(session.peer, {RecordKind::frame, static_cast<std::uint32_t>(frame.bytes.size()), now,
-                                  frame.sent ? 1u : 0u, number(frame.from)});
+        say_record(session.peer, {RecordKind::frame, static_cast<std::uint32_t>(frame.bytes.size()),
+                                  now, frame.sent ? 1u : 0u, number(frame.from)});
         session.peer.say({reinterpret_cast<const char *>(frame.bytes.data()), frame.bytes.size()});
     });
     constexpr std::uint64_t count_every = 200'000'000;
@@ -387,7 +399,8 @@ void Server::pump_events(Session &session)
         return;
     }
     for (const Journal::Entry *const entry : journal_.since(session.told)) {
-        session.peer.say(Journal::to_json(*entry).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+        session.peer.say(
+            Journal::to_json(*entry).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     }
     session.told = journal_.last();
 }
@@ -395,11 +408,13 @@ void Server::pump_events(Session &session)
 Result<std::vector<std::string>> Server::reload()
 {
     const auto failed = [&](const elisa::Error &error) {
-        journal_.tell(Level::error, "reload-failed", "the configuration stays as it is: " + error.message);
+        journal_.tell(Level::error, "reload-failed",
+                      "the configuration stays as it is: " + error.message);
         return error;
     };
     if (about_.config.empty()) {
-        return failed(make_error(Errc::invalid, "there is no file to read again: vmnet was started without --config"));
+        return failed(make_error(
+            Errc::invalid, "there is no file to read again: vmnet was started without --config"));
     }
     auto config = load_config(about_.config);
     if (!config) {

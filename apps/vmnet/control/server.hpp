@@ -23,8 +23,8 @@ class Server {
   public:
     Server(Listener listener, About about, rvs::Switch &rvs_switch, Ports &ports, Capture &capture,
            Journal &journal)
-        : listener_{std::move(listener)}, about_{std::move(about)}, switch_{rvs_switch}, ports_{ports},
-          capture_{capture}, journal_{journal}
+        : listener_{std::move(listener)}, about_{std::move(about)}, switch_{rvs_switch},
+          ports_{ports}, capture_{capture}, journal_{journal}
     {
     }
 

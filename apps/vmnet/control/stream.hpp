@@ -13,9 +13,10 @@ enum class RecordKind : std::uint32_t {
 
 struct Record {
     RecordKind kind;
-    std::uint32_t length; // bytes that follow
+    std::uint32_t length;  // bytes that follow
     std::uint64_t time_ns; // since 1970, when the manager fetched it
-    std::uint64_t a; // frame: 1 if the port sent it, 0 if it was sent to the port; counts: lost by the switch
+    std::uint64_t
+        a; // frame: 1 if the port sent it, 0 if it was sent to the port; counts: lost by the switch
     std::uint64_t b; // frame: the port whose frame it is; counts: lost because the reader was slow
 };
 static_assert(sizeof(Record) == 32);

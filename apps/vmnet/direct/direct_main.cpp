@@ -25,8 +25,10 @@ int direct_main(int argc, char **argv)
                    "TOML file: what each port may do; drivers say label=NAME");
     app.add_option("--control", options.control,
                    "Socket for elisactl; SOCKET.control unless told, none: no socket");
-    app.add_flag("--huge", options.huge, "The switch's memory in 2 MB pages, as the elisa backend has it");
-    app.add_option("--stats", options.stats_interval, "Print the ports' counters every so many seconds")
+    app.add_flag("--huge", options.huge,
+                 "The switch's memory in 2 MB pages, as the elisa backend has it");
+    app.add_option("--stats", options.stats_interval,
+                   "Print the ports' counters every so many seconds")
         ->check(CLI::Range(1, 86400));
     app.add_option("--json", options.json, "Write the ports' counters there at the end");
     CLI11_PARSE(app, argc, argv);

@@ -12,9 +12,9 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <poll.h>
-#include <sys/signalfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -23,14 +23,6 @@ namespace vmnet {
 using namespace rvif::direct;
 
 namespace {
-
-// A driver that takes longer to map what it is told to has been stopped. The others go on without
-// it; the Board keeps it from calling the switch before it has caught up.
-constexpr std::chrono::seconds ack_timeout{5};
-// A caller that has stopped inside the switch keeps memory busy; its owner does not wait longer
-// than this.
-constexpr std::chrono::milliseconds grace_timeout{500};
-constexpr std::uint64_t window_align = std::uint64_t{2} << 20;
 
 // Of /dev/shm, as far as it is used.
 constexpr std::uint32_t usual_capture_mib = 32;
@@ -97,9 +89,9 @@ bool DirectServer::make_memory(std::size_t capture_bytes, std::string &why)
         return false;
     }
     // Where drivers have it, too: what is in it has the same address for all.
-    void *const memory = ::mmap(reinterpret_cast<void *>(ELISA_OBJECT_VA), memory_bytes_,
-                                PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
-                                memory_fd_.get(), 0);
+    void *const memory =
+        ::mmap(reinterpret_cast<void *>(ELISA_OBJECT_VA), memory_bytes_, PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_FIXED_NOREPLACE, memory_fd_.get(), 0);
     if (memory == MAP_FAILED) {
         why = options_.huge && errno == ENOMEM
                   ? "--huge needs " + std::to_string(memory_bytes_ / page) +
@@ -169,7 +161,8 @@ void DirectServer::run(int signals)
         console_->work();
         if (fds[0].revents != 0) {
             signalfd_siginfo signal{};
-            if (::read(signals, &signal, sizeof(signal)) != sizeof(signal) || signal.ssi_signo != SIGHUP) {
+            if (::read(signals, &signal, sizeof(signal)) != sizeof(signal) ||
+                signal.ssi_signo != SIGHUP) {
                 return;
             }
             console_->reload();
@@ -302,8 +295,11 @@ void DirectServer::port_open(Client &client, const Message &message)
     const GuestConfig *guest = &anybody;
     if (!config.guests.empty() && (guest = config.find(message.text)) == nullptr) {
         journal_.tell(Level::debug, "port-refused",
-                      client.name + " was refused: there is no [[guest]] with the label '" + message.text + "'",
-                      {{"label", message.text}, {"pid", client.pid}, {"reason", "no [[guest]] with this label"}});
+                      client.name + " was refused: there is no [[guest]] with the label '" +
+                          message.text + "'",
+                      {{"label", message.text},
+                       {"pid", client.pid},
+                       {"reason", "no [[guest]] with this label"}});
         refuse(client, message.sequence,
                std::string{"there is no [[guest]] with the label '"} + message.text +
                    "': give the device label=, one of the manager's configuration");
@@ -346,111 +342,6 @@ void DirectServer::port_close(Client &client, const Message &message)
     answer(client, message.sequence);
 }
 
-std::optional<std::uint64_t> DirectServer::find_address(std::uint64_t length) const
-{
-    // First fit; a gap of one alignment unit after each, so that an overrun meets a fault rather
-    // than a neighbour.
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> taken;
-    for (const Mapping &mapping : mappings_) {
-        taken.emplace_back(mapping.address, mapping.address + mapping.length);
-    }
-    std::ranges::sort(taken);
-    std::uint64_t at = ELISA_WINDOW_VA;
-    for (const auto &[from, to] : taken) {
-        if (at + length + window_align <= from) {
-            break;
-        }
-        at = (to + 2 * window_align - 1) & ~(window_align - 1);
-    }
-    const std::uint64_t used = at - ELISA_WINDOW_VA;
-    return used + length <= ELISA_WINDOW_SIZE ? std::optional{at} : std::nullopt;
-}
-
-void DirectServer::region_add(Client &client, Received &received)
-{
-    const Message &message = received.message;
-    if (message.segments != received.fd_count || message.segments == 0) {
-        refuse(client, message.sequence, "a region without files");
-        return;
-    }
-    for (std::size_t i = 0; i < received.fd_count; ++i) {
-        client.segments.push_back(message.segment[i]);
-        client.files.push_back(std::move(received.fds[i]));
-    }
-    if (message.argument[0] != 0) {
-        answer(client, message.sequence);
-        return;
-    }
-    std::vector<FileSegment> segments = std::exchange(client.segments, {});
-    std::vector<Fd> files = std::exchange(client.files, {});
-    std::uint64_t length = 0;
-    for (const FileSegment &segment : segments) {
-        if (segment.length == 0 || segment.length % 4096 != 0 || segment.fd_offset % 4096 != 0 ||
-            segment.length > ELISA_WINDOW_SIZE || length + segment.length > ELISA_WINDOW_SIZE) {
-            refuse(client, message.sequence, "a region of impossible size");
-            return;
-        }
-        length += segment.length;
-    }
-    std::uint32_t taken = 0;
-    for (const Mapping &mapping : mappings_) {
-        if (mapping.owner == client.id) {
-            taken |= 1u << mapping.index;
-        }
-    }
-    std::uint32_t index = 0;
-    while (index < RVIF_MAX_REGIONS && (taken >> index & 1) != 0) {
-        ++index;
-    }
-    const std::optional<std::uint64_t> address = find_address(length);
-    if (index == RVIF_MAX_REGIONS || !address) {
-        refuse(client, message.sequence,
-               address ? "more than " + std::to_string(RVIF_MAX_REGIONS) +
-                             " regions: memory grew between the starts of its ports; stop and "
-                             "start the first ones, or use EAL's -m"
-                       : "the window is full");
-        return;
-    }
-    Mapping &mapping = mappings_.emplace_back();
-    mapping.id = next_id_++;
-    mapping.owner = client.id;
-    mapping.index = index;
-    mapping.address = *address;
-    mapping.length = length;
-    mapping.segments = std::move(segments);
-    mapping.files = std::move(files);
-    mapping.sequence = message.sequence;
-    for (Client &other : clients_) {
-        if (other.welcome && !other.dead) {
-            send_map(other, mapping);
-        }
-    }
-}
-
-void DirectServer::region_remove(Client &client, const Message &message)
-{
-    for (Mapping &mapping : mappings_) {
-        if (mapping.owner == client.id && mapping.index == message.argument[0] &&
-            mapping.state == Mapping::State::live) {
-            mapping.sequence = message.sequence;
-            for (const rvs::PortId port : client.ports) {
-                switch_->region_remove(port, mapping.index);
-            }
-            close_mapping(mapping);
-            return;
-        }
-    }
-    refuse(client, message.sequence, "no such region");
-}
-
-// The switch does not hand out its addresses any more; calls under way may still be in it.
-void DirectServer::close_mapping(Mapping &mapping)
-{
-    switch_->grace_begin(mapping.grace);
-    mapping.state = Mapping::State::closing;
-    mapping.deadline = Clock::now() + grace_timeout;
-}
-
 void DirectServer::drop(Client &client, const char *reason)
 {
     if (client.dead) {
@@ -477,12 +368,6 @@ void DirectServer::drop(Client &client, const char *reason)
             }
         }
     }
-}
-
-bool DirectServer::acknowledged(const Client &client) const
-{
-    return std::ranges::none_of(mappings_,
-                                [&](const Mapping &m) { return m.waiting.contains(client.id); });
 }
 
 DirectServer::Client *DirectServer::find(ClientId id)
@@ -513,62 +398,7 @@ void DirectServer::advance()
         }
     }
     for (auto it = mappings_.begin(); it != mappings_.end();) {
-        Mapping &mapping = *it;
-        Client *owner = find(mapping.owner);
-        bool done = false;
-        switch (mapping.state) {
-        case Mapping::State::mapping:
-            if (!awaited(mapping) && owner != nullptr) {
-                mapping.state = Mapping::State::live;
-                board_->published.store(std::max(board_->published.load(), mapping.id));
-                bool taken = true;
-                for (const rvs::PortId port : owner->ports) {
-                    taken = switch_->region_add(port, mapping.index, mapping.address,
-                                                mapping.length) == rvs::Error::none &&
-                            taken;
-                }
-                if (taken) {
-                    answer(*owner, mapping.sequence, mapping.index, mapping.length);
-                } else {
-                    refuse(*owner, mapping.sequence, "the switch does not take this memory");
-                }
-            }
-            break;
-        case Mapping::State::live:
-            break;
-        case Mapping::State::closing: {
-            const bool over = switch_->grace_over(mapping.grace);
-            if (over || now > mapping.deadline) {
-                Message message;
-                message.kind = Kind::unmap;
-                message.argument = {mapping.id, mapping.address, mapping.length, 0};
-                for (Client &client : clients_) {
-                    if (client.welcome && !client.dead) {
-                        tell(client, message);
-                        expect_ack(client, mapping);
-                    }
-                }
-                mapping.state = Mapping::State::unmapping;
-            }
-            break;
-        }
-        case Mapping::State::unmapping:
-            if (!awaited(mapping)) {
-                if (owner != nullptr) {
-                    answer(*owner, mapping.sequence);
-                }
-                mapping.owner = 0;
-                mapping.files.clear();
-                mapping.state = Mapping::State::lingering;
-            }
-            break;
-        case Mapping::State::lingering:
-            // The address goes to somebody else only when no call can be in it and nobody has the
-            // old files there.
-            done = mapping.waiting.empty() && switch_->grace_over(mapping.grace);
-            break;
-        }
-        it = done ? mappings_.erase(it) : std::next(it);
+        it = advance_mapping(*it, now) ? mappings_.erase(it) : std::next(it);
     }
     for (Client &client : clients_) {
         if (!client.opens.empty() && !client.dead && acknowledged(client)) {
@@ -592,22 +422,6 @@ void DirectServer::tell(Client &client, const Message &message, std::span<const 
     client.deaf = error == EAGAIN || error == EWOULDBLOCK || error == ETOOMANYREFS;
 }
 
-// Whether a client that reacts still has to acknowledge.
-bool DirectServer::awaited(const Mapping &mapping) const
-{
-    return std::ranges::any_of(clients_, [&](const Client &client) {
-        return !client.dead && !client.late && mapping.waiting.contains(client.id);
-    });
-}
-
-void DirectServer::expect_ack(Client &client, Mapping &mapping)
-{
-    if (!client.dead) {
-        mapping.waiting.insert(client.id);
-        client.deadline = client.deadline.value_or(Clock::now() + ack_timeout);
-    }
-}
-
 void DirectServer::answer(Client &client, std::uint64_t sequence, std::uint64_t value0,
                           std::uint64_t value1)
 {
@@ -625,25 +439,6 @@ void DirectServer::refuse(Client &client, std::uint64_t sequence, const std::str
     message.sequence = sequence;
     message.say(why);
     tell(client, message);
-}
-
-void DirectServer::send_map(Client &client, Mapping &mapping)
-{
-    for (std::size_t from = 0; from < mapping.segments.size(); from += segments_per_message) {
-        const std::size_t count = std::min(segments_per_message, mapping.segments.size() - from);
-        Message message;
-        message.kind = Kind::map;
-        message.argument = {mapping.id, mapping.address, mapping.length,
-                            from + count < mapping.segments.size() ? 1u : 0u};
-        message.segments = static_cast<std::uint32_t>(count);
-        std::array<int, segments_per_message> fds{};
-        for (std::size_t i = 0; i < count; ++i) {
-            message.segment[i] = mapping.segments[from + i];
-            fds[i] = mapping.files[from + i].get();
-        }
-        tell(client, message, std::span{fds}.first(count));
-    }
-    expect_ack(client, mapping);
 }
 
 std::string DirectServer::json() const

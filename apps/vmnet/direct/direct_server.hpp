@@ -23,9 +23,9 @@ namespace vmnet {
 
 struct DirectOptions {
     std::string socket;
-    std::string control;                    // socket for elisactl; empty: SOCKET.control
-    std::string config_file;                // that config is of, or empty
-    std::string json;                       // where the final counters go; empty: nowhere
+    std::string control;              // socket for elisactl; empty: SOCKET.control
+    std::string config_file;          // that config is of, or empty
+    std::string json;                 // where the final counters go; empty: nowhere
     std::uint32_t stats_interval = 0; // seconds; 0: do not print
     bool huge = false;                // the switch's memory in 2 MB pages
     Config config; // without guests: anybody may have a port, which may do anything
@@ -37,7 +37,8 @@ class DirectServer {
     static std::unique_ptr<DirectServer> create(const DirectOptions &options, std::string &why);
     ~DirectServer();
 
-    // Until SIGINT or SIGTERM comes from `signals`, a signalfd; SIGHUP reads the configuration again.
+    // Until SIGINT or SIGTERM comes from `signals`, a signalfd; SIGHUP reads the configuration
+    // again.
     void run(int signals);
 
     // Counters of all ports, those that have gone included: one JSON object.
@@ -95,6 +96,8 @@ class DirectServer {
     void region_add(Client &client, rvif::direct::Received &received);
     void region_remove(Client &client, const rvif::direct::Message &message);
     void close_port(const Client &client, rvs::PortId port);
+    bool advance_mapping(Mapping &mapping, Clock::time_point now);
+    void publish_mapping(Mapping &mapping, Client &owner);
     void close_mapping(Mapping &mapping);
     void drop(Client &client, const char *reason);
     void advance();

@@ -93,10 +93,11 @@ class Export {
     [[nodiscard]] Result<std::optional<Event>> poll();
     // Sleeps for so long at the most, or does something else meanwhile.
     using Pause = std::function<void(std::chrono::microseconds most)>;
-    // Waits for one; nullopt after `timeout`. Looks for it now and then, and pauses between two looks: the longer, the longer
-    // nothing has come.
+    // Waits for one; nullopt after `timeout`. Looks for it now and then, and pauses between two
+    // looks: the longer, the longer nothing has come.
     [[nodiscard]] Result<std::optional<Event>> wait(std::chrono::milliseconds timeout);
-    [[nodiscard]] Result<std::optional<Event>> wait(std::chrono::milliseconds timeout, const Pause &pause);
+    [[nodiscard]] Result<std::optional<Event>> wait(std::chrono::milliseconds timeout,
+                                                    const Pause &pause);
 
     // Answers. `arg` is the first argument of the image for this attachment.
     Result<void> admit(const Event &event, std::uint64_t arg);

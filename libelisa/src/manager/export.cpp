@@ -109,13 +109,13 @@ Result<void> Export::match(const Image &image, std::uint64_t id) const
     if (fits) {
         std::memcpy(&header, memory_.data() + data_offset_, sizeof(header));
     }
-    bool same = fits && header.magic == ELISA_IMAGE_MAGIC &&
-                header.heap == ELISA_OBJECT_VA + heap_offset_;
+    bool same =
+        fits && header.magic == ELISA_IMAGE_MAGIC && header.heap == ELISA_OBJECT_VA + heap_offset_;
     for (const Image::Segment &segment : image.segments()) {
         const auto bytes = image.bytes(segment);
-        same = same && (segment.kind == ELISA_MAP_DATA ||
-                        std::memcmp(memory_.data() + segment.offset, bytes.data(), bytes.size()) ==
-                            0);
+        same =
+            same && (segment.kind == ELISA_MAP_DATA ||
+                     std::memcmp(memory_.data() + segment.offset, bytes.data(), bytes.size()) == 0);
     }
     if (!same) {
         return Error{make_error_code(Errc::bad_image),
@@ -130,8 +130,8 @@ Result<void> Export::match(const Image &image, std::uint64_t id) const
     return {};
 }
 
-// What an export of this image begins with, new or taken over: its name is good, there is a module to
-// ask, and its file is locked by this process.
+// What an export of this image begins with, new or taken over: its name is good, there is a module
+// to ask, and its file is locked by this process.
 Result<Export> Export::begin(std::string_view name, const Image &image, bool create)
 {
     const auto packed = doorbell::pack_name(name);
@@ -226,8 +226,7 @@ Result<Export> Export::create(std::string_view name, const Image &image, std::si
     if (!created && created.error().code == Errc::exists && made.file_) {
         // By this VM, before it was reset? Its memory is in nobody's hands then.
         if (const auto stale = doorbell::call(ELISA_CALL_EXPORT_TAKE_OVER, request, what)) {
-            static_cast<void>(
-                doorbell::call(ELISA_CALL_EXPORT_DESTROY, {.rbx = stale->rbx}, what));
+            static_cast<void>(doorbell::call(ELISA_CALL_EXPORT_DESTROY, {.rbx = stale->rbx}, what));
             created = doorbell::call(ELISA_CALL_EXPORT_CREATE, request, what);
         }
     }
@@ -275,8 +274,9 @@ Result<Export> Export::create(std::string_view name, const Image &image, std::si
 }
 
 Export::Export(Export &&other) noexcept
-    : name_{std::move(other.name_)}, packed_name_{other.packed_name_}, id_{other.id_}, file_{std::move(other.file_)},
-      path_{std::move(other.path_)}, memory_{std::move(other.memory_)},
+    : name_{std::move(other.name_)}, packed_name_{other.packed_name_}, id_{other.id_},
+      file_{std::move(other.file_)}, path_{std::move(other.path_)}, memory_{std::move(
+                                                                        other.memory_)},
       taken_over_{other.taken_over_}, data_offset_{other.data_offset_},
       heap_offset_{other.heap_offset_}, entry_{other.entry_}, owner_{std::exchange(other.owner_, 0)}
 {

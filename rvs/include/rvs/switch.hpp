@@ -95,7 +95,7 @@ struct PortInfo {
     std::uint64_t mac; // given by the manager or announced by RVIF_OP_SET_MAC, or 0
     std::uint64_t cookie;
     bool started;
-    bool link; // not held down by the manager
+    bool link;               // not held down by the manager
     std::uint32_t rx_queues; // live ones
     std::uint32_t tx_queues; // that have a source
     std::uint32_t regions;   // bitmap of registered regions
@@ -119,7 +119,7 @@ struct PortStats {
 };
 
 struct FdbEntry {
-    std::uint64_t mac; // first byte in bits 0..7
+    std::uint64_t mac;  // first byte in bits 0..7
     std::uint32_t vlan; // 0: of ports that know none
     PortId port;
     bool is_static;

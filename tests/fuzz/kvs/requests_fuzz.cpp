@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Guests that ask anything, with requests that change while they are carried out. Each region lies between
-// pages that nobody may touch. What two guests put as they should is, whenever it is still there, what they
-// put; the keys of a namespace that the hostile one has no part in are all there to the end.
+// Guests that ask anything, with requests that change while they are carried out. Each region lies
+// between pages that nobody may touch. What two guests put as they should is, whenever it is still
+// there, what they put; the keys of a namespace that the hostile one has no part in are all there
+// to the end.
 #include "../../unit/kvs/world.hpp"
 
 #include <array>
@@ -79,7 +80,8 @@ class Bed {
             value.clear();
         for (int n = 0; n < 64 && !in.empty(); ++n)
             act(in);
-        check(world_->region_add(PortId{0}, 0, base(0), guests_[0]->memory().size()) == Error::none, "a region");
+        check(world_->region_add(PortId{0}, 0, base(0), guests_[0]->memory().size()) == Error::none,
+              "a region");
         for (std::uint32_t k = 0; k < keys; ++k) {
             get(1, k);
             check(get(2, k), "a key of another namespace is there");
@@ -100,7 +102,8 @@ class Bed {
         if (guests_[p]->put(name(k), next) == 0)
             value = std::move(next);
     }
-    // True: it is there, and as it should be. The hostile guest's own puts to a key make it anybody's.
+    // True: it is there, and as it should be. The hostile guest's own puts to a key make it
+    // anybody's.
     bool get(std::uint32_t p, std::uint32_t k)
     {
         const auto seen = guests_[p]->get(name(k));
@@ -155,7 +158,9 @@ class Bed {
             if (in.byte() % 2 != 0)
                 static_cast<void>(world_->region_remove(PortId{0}, 0));
             else
-                static_cast<void>(world_->region_add(PortId{0}, in.byte() % 3, base(0), guests_[0]->memory().size() / 4096 / 2 * 4096));
+                static_cast<void>(
+                    world_->region_add(PortId{0}, in.byte() % 3, base(0),
+                                       guests_[0]->memory().size() / 4096 / 2 * 4096));
             break;
         case 10:
             guests_[0]->leave();
@@ -180,7 +185,8 @@ class Bed {
         for (int i = 0; i < 20 && answer == KVS_MORE; ++i) {
             const std::uint8_t how = in.byte();
             if (how % 4 == 1)
-                guests_[0]->memory().data()[Guest::request_at + how % sizeof(kvs_request)] = in.byte();
+                guests_[0]->memory().data()[Guest::request_at + how % sizeof(kvs_request)] =
+                    in.byte();
             if (how % 16 == 2)
                 static_cast<void>(guests_[0]->call(KVS_OP_GET));
             answer = guests_[0]->call(op | KVS_RESUME);

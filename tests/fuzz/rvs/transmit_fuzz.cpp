@@ -111,7 +111,6 @@ class Transmit : private ThreePorts {
         }
         guests_.race(race);
     }
-
 };
 
 } // namespace

@@ -17,8 +17,8 @@ struct Registers {
 
 } // namespace
 
-// in[0..5]: the stub's arguments, in[6]: the stub. What the caller-saved registers are right after it, before
-// anything else can have touched them; the callee-saved ones the stub itself restores.
+// in[0..5]: the stub's arguments, in[6]: the stub. What the caller-saved registers are right after
+// it, before anything else can have touched them; the callee-saved ones the stub itself restores.
 __asm__(R"(
     .pushsection .text
 probe_capture:
@@ -90,9 +90,13 @@ apps::Json left_behind(const elisa::Attachment &attachment, std::uint64_t how, s
     if (static_cast<std::int64_t>(seen.rax) != status) {
         left.push_back("status " + std::to_string(static_cast<std::int64_t>(seen.rax)));
     }
-    const std::array<std::pair<const char *, std::uint64_t>, 7> general{
-        {{"rcx", seen.rcx}, {"rsi", seen.rsi}, {"rdi", seen.rdi}, {"r8", seen.r8},
-         {"r9", seen.r9}, {"r10", seen.r10}, {"r11", seen.r11}}};
+    const std::array<std::pair<const char *, std::uint64_t>, 7> general{{{"rcx", seen.rcx},
+                                                                         {"rsi", seen.rsi},
+                                                                         {"rdi", seen.rdi},
+                                                                         {"r8", seen.r8},
+                                                                         {"r9", seen.r9},
+                                                                         {"r10", seen.r10},
+                                                                         {"r11", seen.r11}}};
     for (const auto &[name, value] : general) {
         if (value != 0) {
             left.push_back(name);

@@ -19,12 +19,12 @@ namespace probes {
 
 void vmfunc(std::uint32_t leaf, std::uint32_t index);
 
-// Keeps this process and its children on one vCPU. Each has a list of its own: what is to be seen of a crossing must be looked for on
-// the vCPU that crossed. False: it could not be.
+// Keeps this process and its children on one vCPU. Each has a list of its own: what is to be seen
+// of a crossing must be looked for on the vCPU that crossed. False: it could not be.
 [[nodiscard]] bool stay_on(int cpu);
 
-// I1, on the vCPU that this process stays on. A VMFUNC that did switch would be aborted in there and come back by an old stack,
-// perhaps to its own SIGILL: so the aborts count, too.
+// I1, on the vCPU that this process stays on. A VMFUNC that did switch would be aborted in there
+// and come back by an old stack, perhaps to its own SIGILL: so the aborts count, too.
 [[nodiscard]] bool sub_is_closed(const elisa::Attachment &attachment);
 
 // VMFUNC is #UD in a VM that is not attached, whatever the index.
@@ -85,7 +85,8 @@ int exporter();
 int dead_export(const std::string &export_name);
 
 // An image that left by the gate of the VM's other attachment: aborted, and its own sub context is
-// closed (I1). And when the other one is detached, its gate is. Wants the faults image, and one vCPU.
+// closed (I1). And when the other one is detached, its gate is. Wants the faults image, and one
+// vCPU.
 int other_gate(const std::string &export_name);
 
 // Calls while its export's manager is killed and another one takes over: none fails, memory and

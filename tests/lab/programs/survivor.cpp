@@ -42,9 +42,8 @@ int survivor(const std::string &export_name, double seconds)
     std::uint64_t calls = 0;
     std::uint64_t bad = 0;
     std::int64_t last = 0;
-    const auto deadline =
-        std::chrono::steady_clock::now() +
-        std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)};
+    const auto deadline = std::chrono::steady_clock::now() +
+                          std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)};
     do {
         // A crossing is slow to emulate.
         std::this_thread::sleep_for(std::chrono::milliseconds{5});

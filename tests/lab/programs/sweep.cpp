@@ -71,9 +71,9 @@ apps::Json path(std::uint64_t places)
         }
         const bool stub = regs.rsi - ELISA_GATE_VA < elisa::page_size;
         char text[32];
-        std::snprintf(text, sizeof(text), "%s %s%#llx", contexts[regs.rbx], stub ? "" : "image ",
-                      static_cast<unsigned long long>(
-                          regs.rsi - (stub ? ELISA_GATE_VA : ELISA_OBJECT_VA)));
+        std::snprintf(
+            text, sizeof(text), "%s %s%#llx", contexts[regs.rbx], stub ? "" : "image ",
+            static_cast<unsigned long long>(regs.rsi - (stub ? ELISA_GATE_VA : ELISA_OBJECT_VA)));
         all.push_back(text);
     }
     return all;
@@ -132,20 +132,23 @@ Outcome done()
 {
     elisa::doorbell::Registers regs;
     static_cast<void>(elisa::doorbell::ring(SWEEP_CALL_DONE, regs));
-    return {(regs.rbx & SWEEP_HAPPENED) != 0, (regs.rbx & SWEEP_LATE) != 0, regs.rsi, regs.rdi, regs.r8};
+    return {(regs.rbx & SWEEP_HAPPENED) != 0, (regs.rbx & SWEEP_LATE) != 0, regs.rsi, regs.rdi,
+            regs.r8};
 }
 
 class Sweep {
   public:
     explicit Sweep(const SweepOptions &options) : options_{options} {}
 
-    // What stands in the way, or nothing. The next manager may have to boot: who says nothing for so long is taken for dead.
+    // What stands in the way, or nothing. The next manager may have to boot: who says nothing for
+    // so long is taken for dead.
     std::optional<elisa::Error> attach()
     {
         constexpr int tries = 8;
         attachment_.reset();
         for (int left = tries - 1;; --left) {
-            auto attached = elisa::Attachment::attach(options_.export_name, {.timeout = std::chrono::seconds{4}});
+            auto attached = elisa::Attachment::attach(options_.export_name,
+                                                      {.timeout = std::chrono::seconds{4}});
             if (attached) {
                 attachment_.emplace(std::move(*attached));
                 return std::nullopt;
@@ -187,9 +190,11 @@ class Sweep {
             }
             if (event.allowed == Allowed::no_return) {
                 // Said now, as there will be no later.
-                apps::print_result({{"probe", "sweep"},
-                                    {"places", step->places},
-                                    {"events", {{event.name, {{"happened", 1}, {"wrong", apps::Json::array()}}}}}});
+                apps::print_result(
+                    {{"probe", "sweep"},
+                     {"places", step->places},
+                     {"events",
+                      {{event.name, {{"happened", 1}, {"wrong", apps::Json::array()}}}}}});
                 // The console must not be what is stepped through.
                 static_cast<void>(arm(event.number, step->place, 0));
             }
@@ -200,7 +205,8 @@ class Sweep {
             const auto cut_by_another = [&] {
                 return event.allowed != Allowed::a_cut && result.status == -ELISA_E_INTERRUPTED;
             };
-            for (int again = 0; (!outcome.happened || cut_by_another()) && again < attempts; ++again) {
+            for (int again = 0; (!outcome.happened || cut_by_another()) && again < attempts;
+                 ++again) {
                 if (event.allowed == Allowed::an_end) {
                     static_cast<void>(attach());
                 }
@@ -247,8 +253,8 @@ class Sweep {
     }
 
   private:
-    // A signal that QEMU sends of its own accord makes the rest of a crossing return by the trap, past what follows, or
-    // cuts it, if it comes where the stepped vCPU is about to go on.
+    // A signal that QEMU sends of its own accord makes the rest of a crossing return by the trap,
+    // past what follows, or cuts it, if it comes where the stepped vCPU is about to go on.
     static constexpr int crossings_recorded = 20;
     static constexpr int attempts = 20;
 
@@ -279,7 +285,11 @@ int sweep(const SweepOptions &options)
         // Each at once: the next event may be this machine's end.
         apps::print_result({{"probe", "sweep"}, {"places", places}, {"events", {{name, seen}}}});
     }
-    apps::print_result({{"probe", "sweep"}, {"places", places}, {"path", way}, {"events", apps::Json::object()}, {"ok", ok}});
+    apps::print_result({{"probe", "sweep"},
+                        {"places", places},
+                        {"path", way},
+                        {"events", apps::Json::object()},
+                        {"ok", ok}});
     return ok ? 0 : 1;
 }
 

@@ -47,7 +47,8 @@ TEST_F(KvsConcurrent, ACounterThatAllIncrementIsExact)
     EXPECT_EQ(guests[0]->get("counter"), std::to_string(threads * each));
 }
 
-// Values of up to some pieces, in memory that comes round all the time: what is read is one value, whole.
+// Values of up to some pieces, in memory that comes round all the time: what is read is one value,
+// whole.
 TEST_F(KvsConcurrent, ReadersOfMemoryThatComesRoundSeeWholeValues)
 {
     std::vector<std::uint64_t> wrong(threads);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Callers that are stopped at an instruction: frozen there, or killed there. These are the objects that go
-// into a sub context.
+// Callers that are stopped at an instruction: frozen there, or killed there. These are the objects
+// that go into a sub context.
 #include "world.hpp"
 
 #include <atomic>
@@ -83,8 +83,8 @@ struct KvsStepped : testing::Test {
     }
 };
 
-// Whatever instruction of a PUT it sleeps at, others read what was or what will be, and change the same
-// bucket, without waiting.
+// Whatever instruction of a PUT it sleeps at, others read what was or what will be, and change the
+// same bucket, without waiting.
 TEST_F(KvsStepped, FrozenAtAnyInstructionItStopsNobody)
 {
     fill();
@@ -118,7 +118,8 @@ TEST_F(KvsStepped, FrozenAtAnyInstructionItStopsNobody)
     std::printf("%u instructions\n", steps);
 }
 
-// Killed at an instruction of PUT, CAS or DELETE: it has happened or not, and another takes its port over.
+// Killed at an instruction of PUT, CAS or DELETE: it has happened or not, and another takes its
+// port over.
 TEST_F(KvsStepped, KilledAtAnyInstructionItHasHappenedOrNot)
 {
     fill();
@@ -164,8 +165,8 @@ TEST_F(KvsStepped, KilledAtAnyInstructionItHasHappenedOrNot)
     }
 }
 
-// A reader sleeps in the middle of a copy until its item's memory has been used again, by items that lie as it
-// lay: what it returns is one value, whole.
+// A reader sleeps in the middle of a copy until its item's memory has been used again, by items
+// that lie as it lay: what it returns is one value, whole.
 TEST(KvsOvertaken, AReaderWhoseItemIsOverwrittenStartsAgain)
 {
     constexpr std::uint32_t length = 50'000;
@@ -194,7 +195,8 @@ TEST(KvsOvertaken, AReaderWhoseItemIsOverwrittenStartsAgain)
         }
         ASSERT_EQ(answer, length);
         const std::string_view got{reinterpret_cast<const char *>(reader.bytes()), length};
-        EXPECT_EQ(got.find_first_not_of(got.front()), std::string_view::npos) << "two values in one";
+        EXPECT_EQ(got.find_first_not_of(got.front()), std::string_view::npos)
+            << "two values in one";
     }
     EXPECT_GT(began_again, 5u);
 }
@@ -226,8 +228,9 @@ bool is_sound(const std::uint8_t *at, std::size_t length, std::uint32_t key)
     return true;
 }
 
-// Three processes use thirty keys in memory that is too small for them; each is killed now and then at no
-// particular moment, and another takes its place. What the survivors read is whole and theirs.
+// Three processes use thirty keys in memory that is too small for them; each is killed now and then
+// at no particular moment, and another takes its place. What the survivors read is whole and
+// theirs.
 TEST(KvsKilled, ProcessesThatAreKilledInFullRunHarmNobody)
 {
     constexpr std::uint32_t processes = 3;

@@ -281,7 +281,8 @@ TEST_F(Kvs, ItDoesWhatAMapDoes)
         }
         }
     }
-    EXPECT_EQ(a.stats().evicted + b.stats().evicted + a.stats().displaced + b.stats().displaced, 0u);
+    EXPECT_EQ(a.stats().evicted + b.stats().evicted + a.stats().displaced + b.stats().displaced,
+              0u);
 }
 
 // ------------------------------------------------------------------ hostile requests
@@ -307,7 +308,8 @@ TEST_F(Kvs, MalformedRequestsAreRefusedAndCounted)
         {"request over the end", -KVS_E_ADDR, KVS_OP_PUT, end - 56, nothing},
         {"request beyond", -KVS_E_ADDR, KVS_OP_DELETE, end + 8, nothing},
         {"request far beyond", -KVS_E_ADDR, KVS_OP_STATS, (1ull << 56) - 8, nothing},
-        {"empty key", -KVS_E_KEY, KVS_OP_GET, 0, [](kvs_request &r, std::uint64_t) { r.key_len = 0; }},
+        {"empty key", -KVS_E_KEY, KVS_OP_GET, 0,
+         [](kvs_request &r, std::uint64_t) { r.key_len = 0; }},
         {"long key", -KVS_E_KEY, KVS_OP_PUT, 0,
          [](kvs_request &r, std::uint64_t) { r.key_len = KVS_MAX_KEY + 1; }},
         {"endless key", -KVS_E_KEY, KVS_OP_DELETE, 0,

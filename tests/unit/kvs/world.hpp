@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A store and guests in plain memory that survives fork: each guest has a region between guard pages, and
-// asks as a client does.
+// A store and guests in plain memory that survives fork: each guest has a region between guard
+// pages, and asks as a client does.
 #ifndef TESTS_KVS_WORLD_HPP
 #define TESTS_KVS_WORLD_HPP
 
@@ -68,8 +68,8 @@ inline Layout layout(std::uint32_t ports, std::uint64_t memory = Layout::min_mem
 
 struct World {
     explicit World(const Layout &made_of)
-        : memory{Store::footprint(made_of)},
-          store{Store::create(memory.data(), memory.size(), made_of)}
+        : memory{Store::footprint(made_of)}, store{Store::create(memory.data(), memory.size(),
+                                                                 made_of)}
     {
         if (store == nullptr)
             throw std::runtime_error("no store");
@@ -150,7 +150,8 @@ class Guest {
         const std::int64_t answer = get_into_room(key);
         if (answer < 0)
             return std::nullopt;
-        return std::string{reinterpret_cast<const char *>(bytes()), static_cast<std::size_t>(answer)};
+        return std::string{reinterpret_cast<const char *>(bytes()),
+                           static_cast<std::size_t>(answer)};
     }
     std::int64_t erase(std::string_view key, std::uint64_t version = 0)
     {

@@ -112,8 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "vmnet.toml:4: [[guest]]: 'trunk' has an element that is none of VLANs"},
         Mistake{"MacsHasAGroup", "[[guest]]\nlabel='a'\nmacs=['01:00:5e:00:00:01']\n",
                 "vmnet.toml:3: [[guest]]: 'macs' has an element that is none of addresses"},
-        Mistake{"TooManyMacs",
-                "[[guest]]\nlabel='a'\nmacs=['a','b','c','d','e','f','g','h','i']\n",
+        Mistake{"TooManyMacs", "[[guest]]\nlabel='a'\nmacs=['a','b','c','d','e','f','g','h','i']\n",
                 "'macs' must be a list of 1 to 8 addresses"},
         Mistake{"IsolatedIsANumber", "[[guest]]\nlabel='a'\nisolated=1\n",
                 "vmnet.toml:3: [[guest]]: 'isolated' must be true or false"},
@@ -126,8 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "vmnet.toml:3: [[guest]]: 'mirror' 'b' is no"},
         Mistake{"CaptureOfTwoPorts", "[[guest]]\nlabel='a'\nports=2\ncapture=true\n",
                 "vmnet.toml:4: [[guest]]: 'capture' is of one port"},
-        Mistake{"CaptureThatIsMirrored",
-                "[[guest]]\nlabel='a'\ncapture=true\nmirror='a'\n", "makes no sense"},
+        Mistake{"CaptureThatIsMirrored", "[[guest]]\nlabel='a'\ncapture=true\nmirror='a'\n",
+                "makes no sense"},
         Mistake{"ClockIsAWord", "[switch]\ntsc_hz='fast'\n[[guest]]\nlabel='a'\n",
                 "vmnet.toml:2: [switch]: 'tsc_hz' must be ticks a second"},
         Mistake{"ExportIsNoName", "[switch]\nexport='a b'\n[[guest]]\nlabel='a'\n",
@@ -230,12 +229,14 @@ down = true
 
 TEST(VmnetConfig, SettingsOfAPortChangeAsInTheFile)
 {
-    const auto config = parse_config("[[guest]]\nlabel='a'\ntrunk=[10,20]\nnative=30\nrate=100\nburst=64\n"
-                                     "[[guest]]\nlabel='tap'\ncapture=true\n",
-                                     "f");
+    const auto config =
+        parse_config("[[guest]]\nlabel='a'\ntrunk=[10,20]\nnative=30\nrate=100\nburst=64\n"
+                     "[[guest]]\nlabel='tap'\ncapture=true\n",
+                     "f");
     ASSERT_TRUE(config) << config.error().message;
     const vmnet::GuestConfig &a = *config->find("a");
-    auto changed = change_guest(*config, a, "vlan = 7\nmirror = 'tap'\nmacs = ['02:00:00:00:00:01']\n", {"rate"});
+    auto changed = change_guest(
+        *config, a, "vlan = 7\nmirror = 'tap'\nmacs = ['02:00:00:00:00:01']\n", {"rate"});
     ASSERT_TRUE(changed) << changed.error().message;
     EXPECT_EQ(changed->native, 7u);
     EXPECT_TRUE(changed->trunk.empty());
@@ -271,7 +272,8 @@ TEST(VmnetConfig, SettingsThatMakeNoSenseAreNamed)
 
 TEST(VmnetConfig, TheManagersOwnCaptureTakesTheLastFreePort)
 {
-    const auto config = parse_config("[[guest]]\nlabel='a'\n[[guest]]\nlabel='t'\ncapture=true\n", "f");
+    const auto config =
+        parse_config("[[guest]]\nlabel='a'\n[[guest]]\nlabel='t'\ncapture=true\n", "f");
     ASSERT_TRUE(config);
     EXPECT_EQ(config->capture_port(0), rvs::PortId{62}) << "63 is t's";
     EXPECT_EQ(config->capture_port(1ull << 62), rvs::PortId{61});

@@ -147,8 +147,8 @@ TEST_P(HostileDescriptor, IsDroppedWithItsReasonAndTheNextFrameGoesThrough)
     EXPECT_EQ(stats.frames.tx_frames, 1u);
 }
 
-// The frames before it are for the same lane, so that the switch takes its shorter way for them; and what it points at, as far as it
-// lies in the region, begins like them.
+// The frames before it are for the same lane, so that the switch takes its shorter way for them;
+// and what it points at, as far as it lies in the region, begins like them.
 TEST_P(HostileDescriptor, IsDroppedInARunOfGoodFrames)
 {
     Scene s;

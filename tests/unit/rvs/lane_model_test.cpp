@@ -13,11 +13,12 @@
 
 namespace {
 
-constexpr int depth = 4;  // entries of the lane
-constexpr int batch = 3;  // most that are held back
+constexpr int depth = 4;   // entries of the lane
+constexpr int batch = 3;   // most that are held back
 constexpr int frames = 40; // that are sent in all
 
-// An entry of comp: phase and, to see what was delivered, the frame's number and whether it goes on.
+// An entry of comp: phase and, to see what was delivered, the frame's number and whether it goes
+// on.
 struct Entry {
     std::uint8_t phase = 0;
     std::uint8_t frame = 0;
@@ -29,18 +30,18 @@ enum class Defect { none, first_entry_first, no_recovery, keeps_leftovers };
 struct State {
     Entry comp[depth];
     // sender's, trusted
-    std::uint8_t pos = 0;      // next entry to publish, modulo 2 * depth
-    std::uint8_t next = 1;     // number of the next frame
-    std::uint8_t held = 0;     // entries of the batch
-    std::uint8_t left = 0;     // of them, not stored yet
-    std::uint8_t first = 0;    // the batch's first frame
+    std::uint8_t pos = 0;        // next entry to publish, modulo 2 * depth
+    std::uint8_t next = 1;       // number of the next frame
+    std::uint8_t held = 0;       // entries of the batch
+    std::uint8_t left = 0;       // of them, not stored yet
+    std::uint8_t first = 0;      // the batch's first frame
     std::uint8_t recovering = 0; // heir: 0 no, 1 counting, 2 clearing
     std::uint8_t at = 0;
     std::uint8_t count = 0;
     std::uint8_t killed = 0;
     // receiver
-    std::uint8_t taken = 0; // modulo 2 * depth
-    std::uint8_t seen = 0;  // number of the last whole frame
+    std::uint8_t taken = 0;   // modulo 2 * depth
+    std::uint8_t seen = 0;    // number of the last whole frame
     std::uint8_t partial = 0; // entries of a frame whose end has not come
 
     [[nodiscard]] std::uint64_t key() const
@@ -52,8 +53,8 @@ struct State {
             mix(e.frame);
             mix(e.more);
         }
-        for (const std::uint8_t v : {pos, next, held, left, first, recovering, at, count, killed,
-                                     taken, seen, partial})
+        for (const std::uint8_t v :
+             {pos, next, held, left, first, recovering, at, count, killed, taken, seen, partial})
             mix(v);
         return k;
     }

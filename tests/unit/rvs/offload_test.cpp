@@ -96,8 +96,8 @@ TEST_P(Checksums, AreRightForAnyCutOfTheFrameIntoSegments)
 INSTANTIATE_TEST_SUITE_P(
     Rvs, Checksums,
     testing::Values(Packet{}, Packet{.payload = 0}, Packet{.payload = 1}, Packet{.payload = 1471},
-                    Packet{.options = 40}, Packet{.payload = 3, .padding = 15},
-                    Packet{.tcp = true}, Packet{.tcp = true, .payload = 0},
+                    Packet{.options = 40}, Packet{.payload = 3, .padding = 15}, Packet{.tcp = true},
+                    Packet{.tcp = true, .payload = 0},
                     Packet{.tcp = true, .options = 40, .payload = 333},
                     Packet{.tcp = true, .payload = 1, .padding = 5}, Packet{.v6 = true},
                     Packet{.v6 = true, .payload = 7}, Packet{.v6 = true, .tcp = true},
@@ -152,16 +152,16 @@ TEST_P(Segmentation, CutsForAReceiverThatDoesNotTakeItWhole)
             EXPECT_TRUE(l4_checksum_right(g)) << i;
             EXPECT_EQ(get32(g, s.l4 + 4), GetParam().sequence + i * segsz);
             const bool last = i + 1 == want;
-            EXPECT_EQ(g[s.l4 + 13], static_cast<std::uint8_t>(
-                                        0x10 | (last ? 0x09 : 0) | (i == 0 ? 0x80 : 0)));
+            EXPECT_EQ(g[s.l4 + 13],
+                      static_cast<std::uint8_t>(0x10 | (last ? 0x09 : 0) | (i == 0 ? 0x80 : 0)));
             if (!s.v6) {
                 EXPECT_EQ(get16(g, s.ip + 4), 0x4321u + i);
             }
             EXPECT_EQ(s.payload, whole.payload) << "all headers, options too";
-            stream.insert(stream.end(), g.begin() + static_cast<std::ptrdiff_t>(s.payload), g.end());
+            stream.insert(stream.end(), g.begin() + static_cast<std::ptrdiff_t>(s.payload),
+                          g.end());
         }
-        EXPECT_EQ(stream,
-                  Bytes(f.begin() + static_cast<std::ptrdiff_t>(whole.payload), f.end()));
+        EXPECT_EQ(stream, Bytes(f.begin() + static_cast<std::ptrdiff_t>(whole.payload), f.end()));
     }
 }
 
@@ -191,12 +191,12 @@ TEST_P(Segmentation, MayLeaveTheChecksumsOfItsSegmentsUndone)
 
 INSTANTIATE_TEST_SUITE_P(
     Rvs, Segmentation,
-    testing::Values(Packet{.tcp = true, .payload = 1449, .tcp_flags = 0x99},
-                    Packet{.tcp = true, .payload = 9000, .tcp_flags = 0x99},
-                    Packet{.tcp = true, .options = 12, .payload = 40000, .tcp_flags = 0x99},
-                    Packet{.v6 = true, .tcp = true, .options = 12, .payload = 20000,
-                           .tcp_flags = 0x99},
-                    Packet{.v6 = true, .tcp = true, .payload = 2896, .tcp_flags = 0x99}),
+    testing::Values(
+        Packet{.tcp = true, .payload = 1449, .tcp_flags = 0x99},
+        Packet{.tcp = true, .payload = 9000, .tcp_flags = 0x99},
+        Packet{.tcp = true, .options = 12, .payload = 40000, .tcp_flags = 0x99},
+        Packet{.v6 = true, .tcp = true, .options = 12, .payload = 20000, .tcp_flags = 0x99},
+        Packet{.v6 = true, .tcp = true, .payload = 2896, .tcp_flags = 0x99}),
     [](const auto &tested) { return name_of(tested.param); });
 
 TEST(Offload, GoesTogetherWithTags)
@@ -305,7 +305,8 @@ TEST(Offload, RequestsBelongToTheFirstDescriptor)
     Pair p;
     const Bytes f = packet(udp);
     p.net[0].desc(0, {p.net[0].stage(Bytes(f.begin(), f.begin() + 50)), 50, RVIF_TX_MORE});
-    p.net[0].desc(1, {p.net[0].stage(Bytes(f.begin() + 50, f.end())), f.size() - 50, RVIF_TX_L4_CSUM});
+    p.net[0].desc(1,
+                  {p.net[0].stage(Bytes(f.begin() + 50, f.end())), f.size() - 50, RVIF_TX_L4_CSUM});
     EXPECT_EQ(p.net[0].transmit(2), 2);
     EXPECT_EQ(p.net.drops(0, RVIF_DROP_BAD_FLAGS), 1u);
     EXPECT_TRUE(p.net.take().empty());

@@ -38,7 +38,8 @@ inline std::uint32_t get32(const Bytes &b, std::size_t at)
 }
 
 // RFC 1071, the slow way; 0xffff: right, if the checksum is among the bytes.
-inline std::uint32_t ones_sum(const Bytes &b, std::size_t from, std::size_t to, std::uint32_t sum = 0)
+inline std::uint32_t ones_sum(const Bytes &b, std::size_t from, std::size_t to,
+                              std::uint32_t sum = 0)
 {
     for (std::size_t i = from; i < to; i += 2)
         sum += std::uint32_t{b[i]} << 8 | (i + 1 < to ? b[i + 1] : 0u);
@@ -138,8 +139,8 @@ inline Bytes packet(const Packet &p)
 inline Bytes tagged(const Bytes &frame, std::uint16_t tci)
 {
     Bytes out = frame;
-    out.insert(out.begin() + 12, {0x81, 0x00, static_cast<std::uint8_t>(tci >> 8),
-                                  static_cast<std::uint8_t>(tci)});
+    out.insert(out.begin() + 12,
+               {0x81, 0x00, static_cast<std::uint8_t>(tci >> 8), static_cast<std::uint8_t>(tci)});
     return out;
 }
 

@@ -11,7 +11,8 @@ namespace {
 Limits timed()
 {
     Limits limits = World::small();
-    // A clock that passes slowly: a second of it is minutes of ours, so nothing is refilled meanwhile.
+    // A clock that passes slowly: a second of it is minutes of ours, so nothing is refilled
+    // meanwhile.
     limits.clock_hz = std::uint64_t{1} << 40;
     return limits;
 }
@@ -140,7 +141,7 @@ TEST(Rate, IsRefilledAsTimePasses)
     Net net{limits};
     PortOptions slow;
     slow.rate_bytes = 1'000'000; // 60 ms a frame: however slow this machine is, it sends faster
-    slow.rate_burst = 1; // a frame of any size at least
+    slow.rate_burst = 1;         // a frame of any size at least
     net.add(slow);
     net.add();
     std::uint64_t refused = 0;

@@ -83,12 +83,15 @@ TEST_F(RvsScatter, EachFrameArrivesOnceInOrderAndIsCounted)
         got_bytes += at(p).stats().frames.rx_bytes;
     }
     constexpr std::uint64_t announced = receivers * (receivers - 1);
-    EXPECT_EQ(got + [&] {
-        std::uint64_t dropped = 0;
-        for (std::uint32_t p = 1; p <= receivers; ++p)
-            dropped += at(p).drops(RVIF_DROP_NO_BUFFER);
-        return dropped;
-    }(), frames + announced);
+    EXPECT_EQ(
+        got +
+            [&] {
+                std::uint64_t dropped = 0;
+                for (std::uint32_t p = 1; p <= receivers; ++p)
+                    dropped += at(p).drops(RVIF_DROP_NO_BUFFER);
+                return dropped;
+            }(),
+        frames + announced);
     EXPECT_EQ(got_bytes, bytes);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that are stopped at an instruction: killed there, frozen there, or cut short there. These are
-// the objects that go into a sub context; with sanitizers there would be fifty times the instructions.
+// Calls that are stopped at an instruction: killed there, frozen there, or cut short there. These
+// are the objects that go into a sub context; with sanitizers there would be fifty times the
+// instructions.
 #include "packets.hpp"
 #include "world.hpp"
 
@@ -130,8 +131,9 @@ TEST(RvsStepped, AtEveryInstructionThereAreWholeFramesOnly)
         run(first_inside + (last_inside - first_inside + 60) * i / 25);
 }
 
-// Frozen at every single instruction of a call that does a bit of everything, a source stops nobody:
-// another one sends to the same receivers, a third port joins and leaves, the manager reads on.
+// Frozen at every single instruction of a call that does a bit of everything, a source stops
+// nobody: another one sends to the same receivers, a third port joins and leaves, the manager reads
+// on.
 TEST(RvsStepped, FrozenAtAnyInstructionItStopsNobody)
 {
     Limits limits = World::small();
@@ -209,8 +211,8 @@ TEST(RvsStepped, FrozenAtAnyInstructionItStopsNobody)
 
 // ------------------------------------------------------- calls that are cut short
 
-// A crossing that is cut short at an instruction, then RVIF_OP_RECOVER and the rest of the burst from
-// the same vCPU: each frame arrives once.
+// A crossing that is cut short at an instruction, then RVIF_OP_RECOVER and the rest of the burst
+// from the same vCPU: each frame arrives once.
 struct Cut : testing::Test {
     static constexpr std::uint32_t cpu = 5;
 
@@ -389,7 +391,8 @@ TEST_F(Cut, BurstToSeveralReceiversNeverArrivesTwiceAndWhatIsLostIsCounted)
     constexpr std::uint32_t points = 20;
     for (std::uint32_t i = 0; i <= points && !HasFailure(); ++i)
         run(whole / points * i);
-    // Its end, closer. The later calls are shorter than the first one: lanes and addresses are known.
+    // Its end, closer. The later calls are shorter than the first one: lanes and addresses are
+    // known.
     for (std::uint32_t i = whole > 3000 ? whole - 3000 : 0; i < whole && !HasFailure(); i += 29)
         run(i);
     EXPECT_GT(lossy, 0u) << "it was never between two receivers";
@@ -403,7 +406,8 @@ TEST_F(Cut, BurstThatIsScatteredLosesNothing)
     Frames at_first;
     Frames at_second;
     for (std::uint32_t i = 0; i < 12; ++i) {
-        // Completions go backwards: long before the second receiver's first, the first one's is there.
+        // Completions go backwards: long before the second receiver's first, the first one's is
+        // there.
         const bool to_second = i < 5 || i % 3 == 0;
         frames.push_back(frame(to_second ? mac(2) : mac(1), mac(3), 60 + i, i));
         (to_second ? at_second : at_first).push_back(frames.back());
@@ -480,10 +484,10 @@ TEST_F(Cut, ControlCallsAreDoneAgain)
         {
             Stepped stepped{[&] {
                 world->call(victim.id(), RVIF_OP_STOP, 0, 0, 0, cpu);
-                world->call(victim.id(), RVIF_OP_TX_SETUP, 0,
-                            RVIF_ADDR(0ull, Guest::tx_setup_at), 0, cpu);
-                world->call(victim.id(), RVIF_OP_RX_SETUP, 0,
-                            RVIF_ADDR(0ull, Guest::rx_setup_at), 0, cpu);
+                world->call(victim.id(), RVIF_OP_TX_SETUP, 0, RVIF_ADDR(0ull, Guest::tx_setup_at),
+                            0, cpu);
+                world->call(victim.id(), RVIF_OP_RX_SETUP, 0, RVIF_ADDR(0ull, Guest::rx_setup_at),
+                            0, cpu);
                 world->call(victim.id(), RVIF_OP_START, 0, 0, 0, cpu);
             }};
             for (std::uint32_t i = 0; i < after && stepped.alive(); ++i)

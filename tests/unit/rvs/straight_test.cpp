@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that are one run between addresses that are known: what is not asked any more must not be missed.
+// Calls that are one run between addresses that are known: what is not asked any more must not be
+// missed.
 #include "net.hpp"
 #include "packets.hpp"
 
@@ -30,7 +31,8 @@ TEST_F(RvsStraight, SourcesAreLearnedAndMove)
     net.add();
     net.introduce(1, 2);
     EXPECT_EQ(net.reached(0, known()), Ports{1});
-    EXPECT_EQ(net.reached(1, frame(mac(1), mac(2))), Ports{0}) << "from a frame to a known receiver";
+    EXPECT_EQ(net.reached(1, frame(mac(1), mac(2))), Ports{0})
+        << "from a frame to a known receiver";
     EXPECT_EQ(net.reached(2, known()), Ports{1});
     EXPECT_EQ(net.reached(1, frame(mac(1), mac(2))), Ports{2}) << "it has moved";
 }

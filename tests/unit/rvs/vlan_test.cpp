@@ -30,13 +30,13 @@ PortOptions trunk(std::span<const std::uint16_t> vlans, std::uint32_t native = 0
 struct Vlan : testing::Test {
     Vlan()
     {
-        net.add(access(10));      // 0
-        net.add(access(10));      // 1
-        net.add(access(20));      // 2
-        net.add(trunk(both));     // 3
-        net.add(trunk(ten, 20));  // 4: 20 without a tag
-        net.add();                // 5 knows no VLANs
-        net.add();                // 6 neither
+        net.add(access(10));     // 0
+        net.add(access(10));     // 1
+        net.add(access(20));     // 2
+        net.add(trunk(both));    // 3
+        net.add(trunk(ten, 20)); // 4: 20 without a tag
+        net.add();               // 5 knows no VLANs
+        net.add();               // 6 neither
     }
     const Bytes hello = frame(broadcast, mac(1), 80);
     Net net;
@@ -44,9 +44,9 @@ struct Vlan : testing::Test {
 
 TEST_F(Vlan, FloodStaysInItsVlanAndHasATagWhereThePortHasOne)
 {
-    EXPECT_EQ(net.send(0, hello), (std::vector<Out>{{1, hello, {}},
-                                                    {3, tagged(hello, 10), {}},
-                                                    {4, tagged(hello, 10), {}}}));
+    EXPECT_EQ(
+        net.send(0, hello),
+        (std::vector<Out>{{1, hello, {}}, {3, tagged(hello, 10), {}}, {4, tagged(hello, 10), {}}}));
     EXPECT_EQ(net.send(2, hello), (std::vector<Out>{{3, tagged(hello, 20), {}}, {4, hello, {}}}));
     EXPECT_EQ(net.send(4, hello), (std::vector<Out>{{2, hello, {}}, {3, tagged(hello, 20), {}}}));
     EXPECT_EQ(net.send(3, tagged(hello, 10)),
@@ -58,9 +58,9 @@ TEST_F(Vlan, PriorityTravelsWithTheTag)
     EXPECT_EQ(net.send(3, tagged(hello, 0xa00a)),
               (std::vector<Out>{{0, hello, {}}, {1, hello, {}}, {4, tagged(hello, 0xa00a), {}}}));
     // A tag of VLAN 0 says nothing but the priority.
-    EXPECT_EQ(net.send(0, tagged(hello, 0xe000)), (std::vector<Out>{{1, hello, {}},
-                                                                    {3, tagged(hello, 0xe00a), {}},
-                                                                    {4, tagged(hello, 0xe00a), {}}}));
+    EXPECT_EQ(net.send(0, tagged(hello, 0xe000)),
+              (std::vector<Out>{
+                  {1, hello, {}}, {3, tagged(hello, 0xe00a), {}}, {4, tagged(hello, 0xe00a), {}}}));
 }
 
 TEST_F(Vlan, PortsThatKnowNoVlansShareOneAndCarryTagsAsPayload)

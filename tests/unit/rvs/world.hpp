@@ -310,8 +310,8 @@ class Guest {
         frame.clear();
         if (notes != nullptr) {
             const std::uint64_t first = comp(source, c.taken, queue);
-            const std::uint32_t meta = load32(meta_at(source, queue) +
-                                              4 * (c.taken % options_.depth));
+            const std::uint32_t meta =
+                load32(meta_at(source, queue) + 4 * (c.taken % options_.depth));
             *notes = {static_cast<std::uint32_t>(first) & RVIF_COMP_FLAGS & ~RVIF_COMP_MORE,
                       static_cast<std::uint32_t>(first >> 32), static_cast<std::uint16_t>(meta),
                       static_cast<std::uint16_t>(meta >> 16)};
@@ -321,9 +321,8 @@ class Guest {
             const std::uint64_t entry = comp(source, c.taken, queue);
             // The switch shows a frame whole or not at all.
             must((entry & RVIF_PHASE) == phase(c.taken), "partial frame");
-            const std::uint64_t known =
-                RVIF_PHASE | RVIF_COMP_LEN_MASK |
-                (head ? RVIF_COMP_FLAGS | ~0ull << 32 : RVIF_COMP_MORE);
+            const std::uint64_t known = RVIF_PHASE | RVIF_COMP_LEN_MASK |
+                                        (head ? RVIF_COMP_FLAGS | ~0ull << 32 : RVIF_COMP_MORE);
             must((entry & ~known) == 0, "comp bits");
             must(!c.buffers.empty(), "completion without a posted buffer");
             const std::uint32_t len = entry & RVIF_COMP_LEN_MASK;

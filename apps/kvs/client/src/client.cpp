@@ -20,7 +20,8 @@ elisa::Error error_of(std::int64_t answer)
     case KVS_E_STATE:
         return make_error(Errc::state, "the store has closed this port: attach again");
     case KVS_E_KEY:
-        return make_error(Errc::invalid, "a key has 1 to " + std::to_string(KVS_MAX_KEY) + " bytes");
+        return make_error(Errc::invalid,
+                          "a key has 1 to " + std::to_string(KVS_MAX_KEY) + " bytes");
     case KVS_E_VALUE:
         return make_error(Errc::invalid,
                           "a value has at most " + std::to_string(KVS_MAX_VALUE) + " bytes");
@@ -29,14 +30,16 @@ elisa::Error error_of(std::int64_t answer)
     case KVS_E_RIGHTS:
         return make_error(Errc::refused, "this guest may only read (see 'memory' of its --guest)");
     case KVS_E_QUOTA:
-        return make_error(Errc::quota, "the value is larger than a quarter of this guest's memory in "
-                                       "the store (see 'memory' of its --guest)");
+        return make_error(Errc::quota,
+                          "the value is larger than a quarter of this guest's memory in "
+                          "the store (see 'memory' of its --guest)");
     case KVS_E_BUSY:
         return make_error(Errc::busy, "others changed this key all the time: try again");
     case KVS_E_LOST:
         return make_error(Errc::busy, "a flush came between: try again");
     case KVS_E_WORN:
-        return make_error(Errc::state, "this port has written all that it ever can: make the store anew");
+        return make_error(Errc::state,
+                          "this port has written all that it ever can: make the store anew");
     default:
         return make_error(Errc::inconsistent,
                           "the store answers " + std::to_string(answer) + ", which it should not");
@@ -138,10 +141,9 @@ Result<std::optional<Value>> Client::get(std::string_view key)
     if (*answer < 0) {
         return error_of(*answer);
     }
-    return std::optional{Value{text(session_->memory() + Session::value_at,
-                                    static_cast<std::size_t>(*answer)),
-                               request.out_flags, request.out_version,
-                               std::chrono::milliseconds{request.out_ttl_ms}}};
+    return std::optional{Value{
+        text(session_->memory() + Session::value_at, static_cast<std::size_t>(*answer)),
+        request.out_flags, request.out_version, std::chrono::milliseconds{request.out_ttl_ms}}};
 }
 
 Result<Status> Client::put(std::string_view key, std::string_view value, const PutOptions &options)

@@ -48,8 +48,8 @@ class DirectSession final : public detail::Session {
   public:
     DirectSession(UniqueFd socket, const direct::Welcome &welcome, int fd)
         : socket_{std::move(socket)}, shared_{welcome.bytes, fd}, own_{memory_size, -1},
-          port_{PortId{welcome.port}},
-          store_{shared_ ? Store::open(shared_.at(), shared_.size()) : nullptr}
+          port_{PortId{welcome.port}}, store_{shared_ ? Store::open(shared_.at(), shared_.size())
+                                                      : nullptr}
     {
     }
     [[nodiscard]] bool sound() const

@@ -25,7 +25,8 @@ class Session {
     virtual ~Session() = default;
 
     // Error: the call did not come to its end.
-    [[nodiscard]] virtual elisa::Result<std::int64_t> call(std::uint64_t op, kvs_addr_t request) = 0;
+    [[nodiscard]] virtual elisa::Result<std::int64_t> call(std::uint64_t op,
+                                                           kvs_addr_t request) = 0;
     [[nodiscard]] virtual std::byte *memory() noexcept = 0;
     // The number by which the store knows the memory.
     [[nodiscard]] virtual std::uint64_t region() const noexcept = 0;

@@ -37,8 +37,8 @@ bool Bucket::settle(Turn &turn, std::uint64_t &helped)
 
 // By as many as like to, at the same time or much later. What was in the slot before is seen while
 // the operation is pending, so it is either what the operation replaces, or already its word. The
-// former never comes back: a helper that sleeps here and wakes up a year later changes nothing. It may
-// get its mark meanwhile (note_read), once, hence again.
+// former never comes back: a helper that sleeps here and wakes up a year later changes nothing. It
+// may get its mark meanwhile (note_read), once, hence again.
 void Bucket::carry_out(const Turn &turn)
 {
     if (turn.slot() < slots) {

@@ -2,8 +2,8 @@
 // A line of the index: six slots, and the operation that is changing one of them.
 //
 // Changes take turns, but nobody waits: a change is *installed* by one 16-byte compare-and-swap of
-// {what, new word}, and from then on anybody who comes along can, and does, carry it out. One that is
-// not installed has not happened. Readers look at the slots alone.
+// {what, new word}, and from then on anybody who comes along can, and does, carry it out. One that
+// is not installed has not happened. Readers look at the slots alone.
 #ifndef KVS_BUCKET_HPP
 #define KVS_BUCKET_HPP
 

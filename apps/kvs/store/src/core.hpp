@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store as it lies in memory: this, the buckets of all namespaces, the logs of all ports. Processes
-// may see it at different addresses: it holds offsets.
+// The store as it lies in memory: this, the buckets of all namespaces, the logs of all ports.
+// Processes may see it at different addresses: it holds offsets.
 #ifndef KVS_CORE_HPP
 #define KVS_CORE_HPP
 
@@ -136,18 +136,20 @@ struct Found {
 // Without writing anything. `found`: it was there at some moment of this call; `none`: it was not
 // there at some moment; `busy`: others moved it too often.
 Found find(Call &call, Bucket &bucket, const Key &key);
-// Of the bucket in which `key` is not: where it may go. `displaces`: another that is alive must leave.
+// Of the bucket in which `key` is not: where it may go. `displaces`: another that is alive must
+// leave.
 std::uint32_t place_for(Call &call, Bucket &bucket, const Turn &turn, bool &displaces);
 // Whether the item is the one that the index knows of.
 bool is_listed(Call &call, const Bucket &bucket, Word word, std::uint32_t &slot);
 
 // ---- operations
-std::int64_t get(Call &call, kvs_addr_t request, bool resume);                     // get.cpp
-std::int64_t put(Call &call, std::uint64_t op, kvs_addr_t request, bool resume);   // put.cpp
-std::int64_t erase(Call &call, kvs_addr_t request);                                // put.cpp
+std::int64_t get(Call &call, kvs_addr_t request, bool resume);                   // get.cpp
+std::int64_t put(Call &call, std::uint64_t op, kvs_addr_t request, bool resume); // put.cpp
+std::int64_t erase(Call &call, kvs_addr_t request);                              // put.cpp
 // Room for `count` lines and the padding in front of them: 0, KVS_MORE or an error.     room.cpp
 std::int64_t make_room(Call &call, std::uint64_t count);
-// Gives out `count` lines; there is room. Headers of padding and item make the log readable to itself.
+// Gives out `count` lines; there is room. Headers of padding and item make the log readable to
+// itself.
 std::uint64_t take(Core &core, Log &log, Item::Header header, std::uint64_t count);
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

@@ -27,8 +27,9 @@ Seen look(Call &call, Word word, const Key &key, Item::Header &header)
 
 } // namespace
 
-// A key has at most one slot, and leaves it only by being absent for a moment; so one pass is enough,
-// if each slot is looked at until what it names is there, or nobody has changed the slot since.
+// A key has at most one slot, and leaves it only by being absent for a moment; so one pass is
+// enough, if each slot is looked at until what it names is there, or nobody has changed the slot
+// since.
 Found find(Call &call, Bucket &bucket, const Key &key)
 {
     Found found{Match::none, 0, Word{}, {}};

@@ -29,8 +29,8 @@ std::int64_t copy_piece(Call &call, const Request &request, std::uint8_t *reply,
         return -KVS_E_ADDR;
     const std::uint64_t rest = length - from;
     const std::uint64_t piece = rest < KVS_PIECE ? rest : KVS_PIECE;
-    copy_out_of_log(to + from,
-                    call.core.item(log, position).value(found.header.key_length) + from, piece);
+    copy_out_of_log(to + from, call.core.item(log, position).value(found.header.key_length) + from,
+                    piece);
     if (!log.intact(position))
         return -KVS_E_LOST;
     if (piece < rest) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A port's memory: a ring of items that its own calls alone write. Positions count lines of 64 bytes
-// and never wrap; the ring is a window over them:
+// A port's memory: a ring of items that its own calls alone write. Positions count lines of 64
+// bytes and never wrap; the ring is a window over them:
 //
 //        begin                        tail
 //   ......|  item  | item |   item  |..........
@@ -48,9 +48,11 @@ class Item {
     {
         const std::uint64_t sizes = field(1);
         const std::uint64_t value = field(4);
-        return {field(0),         static_cast<std::uint32_t>(sizes),
+        return {field(0),
+                static_cast<std::uint32_t>(sizes),
                 static_cast<std::uint32_t>(sizes >> 32),
-                field(2),         field(3),
+                field(2),
+                field(3),
                 static_cast<std::uint32_t>(value),
                 static_cast<std::uint32_t>(value >> 32),
                 field(5)};
@@ -110,8 +112,8 @@ struct alignas(64) Log {
     }
     [[nodiscard]] std::uint64_t free() const
     {
-        const std::uint64_t used = tail.load(std::memory_order_relaxed) -
-                                   begin.load(std::memory_order_relaxed);
+        const std::uint64_t used =
+            tail.load(std::memory_order_relaxed) - begin.load(std::memory_order_relaxed);
         return used < lines ? lines - used : 0;
     }
     // Kept free, so that what is moved has somewhere to go.

@@ -8,7 +8,8 @@ namespace {
 constexpr auto relaxed = std::memory_order_relaxed;
 
 // What PUT's kind and DELETE ask of the key that is there, or is not.
-std::int64_t condition(const Call &call, std::uint64_t op, std::uint64_t version, const Found &found)
+std::int64_t condition(const Call &call, std::uint64_t op, std::uint64_t version,
+                       const Found &found)
 {
     const bool there = found.match == Match::found && !call.core.expired(found.header.expires);
     switch (op) {
@@ -46,9 +47,8 @@ std::int64_t publish(Call &call, std::uint64_t op, std::uint64_t version, const 
         if (const std::int64_t answer = condition(call, op, version, found); answer != 0)
             return refused(call, answer);
         bool displaces = false;
-        const std::uint32_t slot = found.match == Match::found
-                                       ? found.slot
-                                       : place_for(call, bucket, turn, displaces);
+        const std::uint32_t slot =
+            found.match == Match::found ? found.slot : place_for(call, bucket, turn, displaces);
         if (bucket.change(turn, slot, Word::item(call.index, key.hash, position))) {
             call.counters.puts.add();
             call.counters.displaced.add(displaces ? 1 : 0);
@@ -77,7 +77,8 @@ std::int64_t advance(Call &call, const Request &request, std::uint8_t *reply, kv
     }
     std::int64_t answer = KVS_MORE;
     if (piece == rest)
-        answer = publish(call, writer.op.load(relaxed), writer.version.load(relaxed), key, position);
+        answer =
+            publish(call, writer.op.load(relaxed), writer.version.load(relaxed), key, position);
     if (answer == KVS_MORE) {
         writer.copied.store(copied + piece, relaxed);
         writer.position.store(position, relaxed);
@@ -156,12 +157,9 @@ std::int64_t put(Call &call, std::uint64_t op, kvs_addr_t address, bool resume)
     header.hash = key.hash;
     header.value_length = request.value_length;
     header.flags = request.flags;
-    header.expires = request.ttl_ms == 0
-                         ? 0
-                         : call.core.clock_ms.load(relaxed) + request.ttl_ms;
+    header.expires = request.ttl_ms == 0 ? 0 : call.core.clock_ms.load(relaxed) + request.ttl_ms;
     const std::uint64_t tail = call.log.tail.load(relaxed);
-    header.version =
-        Word::item(call.index, key.hash, tail + call.log.padding(tail, lines)).raw();
+    header.version = Word::item(call.index, key.hash, tail + call.log.padding(tail, lines)).raw();
     header.position = take(call.core, call.log, header, lines);
     const Item item = call.core.item(call.log, header.position);
     for (std::uint32_t i = 0; i < key.word_count(); ++i)

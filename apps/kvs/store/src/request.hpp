@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only place, but for the copy of a value, that reads what guests wrote. Their memory changes at any
-// time: each word is loaded once, and what was loaded is what is checked and used.
+// The only place, but for the copy of a value, that reads what guests wrote. Their memory changes
+// at any time: each word is loaded once, and what was loaded is what is checked and used.
 #ifndef KVS_REQUEST_HPP
 #define KVS_REQUEST_HPP
 
@@ -25,9 +25,8 @@ inline std::int64_t read_request(const Regions &regions, kvs_addr_t address, Req
                                  std::uint8_t *&reply)
 {
     constexpr std::uint64_t reply_at = 48;
-    const std::uint8_t *const at = (address & 7) == 0
-                                       ? regions.resolve(address, sizeof(kvs_request))
-                                       : nullptr;
+    const std::uint8_t *const at =
+        (address & 7) == 0 ? regions.resolve(address, sizeof(kvs_request)) : nullptr;
     if (at == nullptr)
         return -KVS_E_ADDR;
     out.key = load_word(at);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Room in a log whose window has come round: what lies at `begin` is either dead (replaced, deleted,
-// expired), or moved to the tail, or given up. The cost of a PUT is bounded: it moves a few times its own
-// size; if then there is still no room, it gives up what it meets.
+// Room in a log whose window has come round: what lies at `begin` is either dead (replaced,
+// deleted, expired), or moved to the tail, or given up. The cost of a PUT is bounded: it moves a
+// few times its own size; if then there is still no room, it gives up what it meets.
 #include "core.hpp"
 
 namespace kvs {
@@ -27,8 +27,8 @@ struct Oldest {
     bool read_since;
 };
 
-// The item at `begin`. False: the log is not what its port's calls leave behind; two of them were at work
-// at once.
+// The item at `begin`. False: the log is not what its port's calls leave behind; two of them were
+// at work at once.
 bool oldest(Call &call, Oldest &out)
 {
     const Log &log = call.log;
@@ -76,9 +76,8 @@ bool worth_keeping(const Call &call, const Oldest &item, std::uint64_t count)
     const Log &log = call.log;
     const std::uint64_t lines = item.header.lines;
     const std::uint64_t moved = get_relaxed(call.port.writer.moved);
-    const bool wanted = item.read_since
-                            ? moved < 4 * fair_share(count)
-                            : moved < fair_share(count) && get_relaxed(log.full) == 0;
+    const bool wanted = item.read_since ? moved < 4 * fair_share(count)
+                                        : moved < fair_share(count) && get_relaxed(log.full) == 0;
     return item.alive && wanted && lines + log.padding(get_relaxed(log.tail), lines) <= log.free();
 }
 
@@ -95,9 +94,9 @@ void give_up(Call &call, const Oldest &item)
     call.log.forget(item.position + item.header.lines);
 }
 
-// Up to `budget` bytes of the copy. True: it is complete. Where it goes may be another item's place by now, if
-// two of the port's calls are at work at once; whatever it is, nothing is written behind the log's end,
-// where others' begin.
+// Up to `budget` bytes of the copy. True: it is complete. Where it goes may be another item's place
+// by now, if two of the port's calls are at work at once; whatever it is, nothing is written behind
+// the log's end, where others' begin.
 bool move_some(Call &call, const Oldest &item, std::uint64_t &budget)
 {
     Log &log = call.log;
@@ -144,7 +143,8 @@ std::int64_t make_room(Call &call, std::uint64_t count)
         const std::uint64_t tail = get_relaxed(log.tail);
         if (tail > Word::max_position - 2 * log.lines)
             return -KVS_E_WORN;
-        // The slack is what a run of things that are alive may cost; it is won back by the PUTs after it.
+        // The slack is what a run of things that are alive may cost; it is won back by the PUTs
+        // after it.
         const std::uint64_t need = count + log.padding(tail, count);
         const bool has_moved = get_relaxed(writer.moved) >= fair_share(count);
         if (log.free() >= need + (has_moved ? log.slack() / 4 : log.slack())) {

@@ -45,8 +45,8 @@ class Word {
     // The same but for R, which says nothing if it is no item.
     [[nodiscard]] constexpr bool same(Word other) const
     {
-        return raw_ == other.raw_ || (is_item() && other.is_item() &&
-                                      (raw_ | read_bit) == (other.raw_ | read_bit));
+        return raw_ == other.raw_ ||
+               (is_item() && other.is_item() && (raw_ | read_bit) == (other.raw_ | read_bit));
     }
 
   private:

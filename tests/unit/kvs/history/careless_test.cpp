@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A guest that lets two of its CPUs put by one port at the same time, which it must not: it may spoil what
-// it has put itself, and nothing else.
+// A guest that lets two of its CPUs put by one port at the same time, which it must not: it may
+// spoil what it has put itself, and nothing else.
 #include "core.hpp"
 #include "fibers.hpp"
 
@@ -67,7 +67,8 @@ TEST(KvsCareless, TwoPutsAtOnceByOnePortTouchNoOtherPortsMemory)
     auto &core = static_cast<Core &>(*world.store);
     const std::uint8_t *const theirs = core.at(core.logs[1].data);
     const std::size_t theirs_size = core.logs[1].lines * line;
-    const std::vector<std::uint8_t> kept{world.memory.data(), world.memory.data() + world.memory.size()};
+    const std::vector<std::uint8_t> kept{world.memory.data(),
+                                         world.memory.data() + world.memory.size()};
     const std::vector<std::uint8_t> untouched{theirs, theirs + theirs_size};
     std::uint64_t moved = 0;
     for (std::uint32_t seed = 1; seed <= 1500; ++seed) {

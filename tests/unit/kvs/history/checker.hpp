@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is a recorded history of one key linearizable? (Wing and Gong, 1993, with the memory of Lowe, 2017.)
-// Keys are independent of each other, so each is checked alone.
+// Is a recorded history of one key linearizable? (Wing and Gong, 1993, with the memory of Lowe,
+// 2017.) Keys are independent of each other, so each is checked alone.
 #ifndef TESTS_KVS_CHECKER_HPP
 #define TESTS_KVS_CHECKER_HPP
 
@@ -17,7 +17,13 @@ inline constexpr std::int32_t absent = -1;
 // What a guest did to the key. Each put has a number of its own, which is the value's content.
 struct Operation {
     enum class Kind : std::uint8_t { get, put, add, replace, cas, erase, erase_if } kind;
-    enum class Answer : std::uint8_t { none, done, not_found, exists, changed } answer = Answer::none;
+    enum class Answer : std::uint8_t {
+        none,
+        done,
+        not_found,
+        exists,
+        changed
+    } answer = Answer::none;
     std::int32_t value = absent;    // puts: their number; get: the number it saw
     std::int32_t expected = absent; // cas, erase_if: the number of the put whose version it names
     std::uint64_t begins = 0;

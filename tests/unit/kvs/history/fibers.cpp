@@ -107,7 +107,8 @@ void access(const void *at, std::size_t length, bool writes)
         turn();
         return;
     }
-    const Range stack{reinterpret_cast<std::uintptr_t>(s.fibers[s.current].stack.get()), stack_size};
+    const Range stack{reinterpret_cast<std::uintptr_t>(s.fibers[s.current].stack.get()),
+                      stack_size};
     if (writes && !stack.has(address, length) && !in(s.allowed)) {
         std::fprintf(stderr, "the store writes %zu bytes at %p, which are nobody's\n", length, at);
         std::abort();
@@ -190,18 +191,36 @@ void __tsan_func_entry(void *) {}
 void __tsan_func_exit() {}
 
 #define ACCESS(size)                                                                               \
-    void __tsan_read##size(void *at) { access(at, size, false); }                                  \
-    void __tsan_write##size(void *at) { access(at, size, true); }                                  \
-    void __tsan_unaligned_read##size(void *at) { access(at, size, false); }                        \
-    void __tsan_unaligned_write##size(void *at) { access(at, size, true); }
+    void __tsan_read##size(void *at)                                                               \
+    {                                                                                              \
+        access(at, size, false);                                                                   \
+    }                                                                                              \
+    void __tsan_write##size(void *at)                                                              \
+    {                                                                                              \
+        access(at, size, true);                                                                    \
+    }                                                                                              \
+    void __tsan_unaligned_read##size(void *at)                                                     \
+    {                                                                                              \
+        access(at, size, false);                                                                   \
+    }                                                                                              \
+    void __tsan_unaligned_write##size(void *at)                                                    \
+    {                                                                                              \
+        access(at, size, true);                                                                    \
+    }
 ACCESS(1)
 ACCESS(2)
 ACCESS(4)
 ACCESS(8)
 ACCESS(16)
 #undef ACCESS
-void __tsan_read_range(void *at, unsigned long n) { access(at, n, false); }
-void __tsan_write_range(void *at, unsigned long n) { access(at, n, true); }
+void __tsan_read_range(void *at, unsigned long n)
+{
+    access(at, n, false);
+}
+void __tsan_write_range(void *at, unsigned long n)
+{
+    access(at, n, true);
+}
 
 #define ATOMIC(bits, type)                                                                         \
     type __tsan_atomic##bits##_load(const volatile type *at, int)                                  \

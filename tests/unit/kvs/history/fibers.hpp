@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Callers that take turns at any access to memory. The store is compiled with -fsanitize=thread, which
-// puts a call before each access and makes one of each atomic operation; what is called is not the
-// sanitizer but fibers.cpp, which may let another caller go on first, or never let this one go on again.
-// Accesses happen in the order of the turns: this shows what interleaving does, and TSan and the tests
-// with real processes what the CPU's order does.
+// Callers that take turns at any access to memory. The store is compiled with -fsanitize=thread,
+// which puts a call before each access and makes one of each atomic operation; what is called is
+// not the sanitizer but fibers.cpp, which may let another caller go on first, or never let this one
+// go on again. Accesses happen in the order of the turns: this shows what interleaving does, and
+// TSan and the tests with real processes what the CPU's order does.
 #ifndef TESTS_KVS_FIBERS_HPP
 #define TESTS_KVS_FIBERS_HPP
 

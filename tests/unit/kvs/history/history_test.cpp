@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Guests that use the same keys at the same time and are killed anywhere: what they saw is what one after
-// the other would have seen.
+// Guests that use the same keys at the same time and are killed anywhere: what they saw is what one
+// after the other would have seen.
 #include "checker.hpp"
 #include "core.hpp"
 #include "fibers.hpp"
@@ -27,22 +27,28 @@ TEST(KvsChecker, TellsGoodHistoriesFromBadOnes)
     constexpr std::uint64_t never = UINT64_MAX;
     const Operation put1 = op(Kind::put, Answer::done, 1, 1, 2);
     const Operation put2 = op(Kind::put, Answer::done, 2, 3, 4);
-    const auto good = [](std::vector<Operation> all) { return Checker{std::move(all)}.linearizable(); };
+    const auto good = [](std::vector<Operation> all) {
+        return Checker{std::move(all)}.linearizable();
+    };
     EXPECT_TRUE(good({put1, put2, op(Kind::get, Answer::done, 2, 5, 6)}));
     EXPECT_FALSE(good({put1, put2, op(Kind::get, Answer::done, 1, 5, 6)})) << "stale";
     EXPECT_TRUE(good({put1, put2, op(Kind::get, Answer::done, 1, 2, 6)})) << "at the same time";
     EXPECT_FALSE(good({put1, op(Kind::get, Answer::not_found, 0, 3, 4)})) << "lost";
     EXPECT_FALSE(good({op(Kind::get, Answer::done, 7, 1, 2)})) << "out of thin air";
     const Operation killed = op(Kind::put, Answer::none, 3, 3, never);
-    EXPECT_TRUE(good({put1, killed, op(Kind::get, Answer::done, 1, 5, 6), op(Kind::get, Answer::done, 3, 7, 8)}));
-    EXPECT_TRUE(good({put1, killed, op(Kind::get, Answer::done, 1, 5, 6), op(Kind::get, Answer::done, 1, 7, 8)}));
-    EXPECT_FALSE(good({put1, killed, op(Kind::get, Answer::done, 3, 5, 6), op(Kind::get, Answer::done, 1, 7, 8)}))
+    EXPECT_TRUE(good({put1, killed, op(Kind::get, Answer::done, 1, 5, 6),
+                      op(Kind::get, Answer::done, 3, 7, 8)}));
+    EXPECT_TRUE(good({put1, killed, op(Kind::get, Answer::done, 1, 5, 6),
+                      op(Kind::get, Answer::done, 1, 7, 8)}));
+    EXPECT_FALSE(good(
+        {put1, killed, op(Kind::get, Answer::done, 3, 5, 6), op(Kind::get, Answer::done, 1, 7, 8)}))
         << "undone";
     const Operation cas_a = op(Kind::cas, Answer::done, 4, 3, 9, 1);
     const Operation cas_b = op(Kind::cas, Answer::done, 5, 3, 9, 1);
     EXPECT_FALSE(good({put1, cas_a, cas_b})) << "both";
     EXPECT_TRUE(good({put1, cas_a, op(Kind::cas, Answer::changed, 5, 3, 9, 1)}));
-    EXPECT_FALSE(good({op(Kind::add, Answer::done, 1, 1, 2), op(Kind::add, Answer::done, 2, 3, 4)}));
+    EXPECT_FALSE(
+        good({op(Kind::add, Answer::done, 1, 1, 2), op(Kind::add, Answer::done, 2, 3, 4)}));
     EXPECT_TRUE(good({op(Kind::add, Answer::done, 1, 1, 2), op(Kind::erase, Answer::done, 0, 1, 4),
                       op(Kind::add, Answer::done, 2, 3, 4)}));
 }
@@ -80,8 +86,8 @@ class Bed {
             guests_.push_back(std::make_unique<Guest>(world_, g));
         choose_keys();
         if (full) {
-            // At the beginning of each log is what the guests are about, then what is dead, and hardly any
-            // room is left: puts move it.
+            // At the beginning of each log is what the guests are about, then what is dead, and
+            // hardly any room is left: puts move it.
             for (std::uint32_t g = 0; g < guests; ++g) {
                 const auto number = static_cast<std::int32_t>(g);
                 const std::uint64_t begins = now();
@@ -184,7 +190,8 @@ class Bed {
         for (std::uint32_t i = 0; found < keys; ++i) {
             const std::string name = "key" + std::to_string(i);
             Bucket *const its = bucket(name);
-            if (std::ranges::find(others, its) != others.end() || (common != nullptr && its != common))
+            if (std::ranges::find(others, its) != others.end() ||
+                (common != nullptr && its != common))
                 continue;
             common = its;
             keys_[found++] = name;
@@ -200,8 +207,9 @@ class Bed {
         std::int32_t number = absent;
         if (answer >= 4) {
             std::memcpy(&number, guest.bytes(), 4);
-            if (number < 0 || content(number) != std::string{reinterpret_cast<char *>(guest.bytes()),
-                                                             static_cast<std::size_t>(answer)})
+            if (number < 0 ||
+                content(number) != std::string{reinterpret_cast<char *>(guest.bytes()),
+                                               static_cast<std::size_t>(answer)})
                 number = -2; // nobody put that
             recorder_.versions[number] = guest.request().out_version;
         }
@@ -220,14 +228,13 @@ class Bed {
                 seen[k] = last_seen_;
                 continue;
             }
-            constexpr Kind kinds[] = {Kind::put, Kind::add, Kind::replace,
+            constexpr Kind kinds[] = {Kind::put, Kind::add,   Kind::replace,
                                       Kind::cas, Kind::erase, Kind::erase_if};
             Kind kind = kinds[what - 4];
             if (seen[k] < 0 && (kind == Kind::cas || kind == Kind::erase_if))
                 kind = Kind::put;
             const std::int32_t number = recorder_.next++;
-            const std::size_t at =
-                begin(k, {.kind = kind, .value = number, .expected = seen[k]});
+            const std::size_t at = begin(k, {.kind = kind, .value = number, .expected = seen[k]});
             const std::uint64_t version =
                 kind == Kind::cas || kind == Kind::erase_if ? recorder_.versions[seen[k]] : 0;
             std::int64_t answer = 0;
@@ -236,12 +243,15 @@ class Bed {
                 guest.request().version = version;
                 answer = guest.run(KVS_OP_DELETE);
             } else {
-                constexpr std::uint64_t ops[] = {0, KVS_OP_PUT, KVS_OP_ADD, KVS_OP_REPLACE, KVS_OP_CAS};
-                answer = guest.put(keys_[k], content(number), ops[static_cast<unsigned>(kind)], version);
+                constexpr std::uint64_t ops[] = {0, KVS_OP_PUT, KVS_OP_ADD, KVS_OP_REPLACE,
+                                                 KVS_OP_CAS};
+                answer =
+                    guest.put(keys_[k], content(number), ops[static_cast<unsigned>(kind)], version);
             }
             if (answer == -KVS_E_BUSY) {
                 // Told that it did not happen: it was never asked for.
-                recorder_.of[k].erase(recorder_.of[k].begin() + static_cast<std::ptrdiff_t>(index_of(k, at)));
+                recorder_.of[k].erase(recorder_.of[k].begin() +
+                                      static_cast<std::ptrdiff_t>(index_of(k, at)));
                 continue;
             }
             end(k, at, answer == 0 ? Answer::done : answer_of(answer), number);
@@ -316,17 +326,19 @@ void play_all(bool full, std::uint32_t histories)
             }
         }
         ASSERT_TRUE(good) << "seed " << seed << (bed.dead() != 0 ? ", with kills" : "");
-        ASSERT_EQ(stats.displaced + stats.evicted, 0u) << "the model knows no eviction; seed " << seed;
+        ASSERT_EQ(stats.displaced + stats.evicted, 0u)
+            << "the model knows no eviction; seed " << seed;
         with_kills += bed.dead() != 0 ? 1 : 0;
         helped += stats.helped;
         retries += stats.retries;
         moved += stats.moved_bytes - moved_before;
     }
     testing::Test::RecordProperty("with_kills", static_cast<int>(with_kills));
-    std::printf("%u histories, %u with kills; %llu accesses, helped %llu times, %llu retries, %llu bytes moved\n",
-                histories, with_kills, static_cast<unsigned long long>(bed.accesses()),
-                static_cast<unsigned long long>(helped), static_cast<unsigned long long>(retries),
-                static_cast<unsigned long long>(moved));
+    std::printf(
+        "%u histories, %u with kills; %llu accesses, helped %llu times, %llu retries, %llu bytes moved\n",
+        histories, with_kills, static_cast<unsigned long long>(bed.accesses()),
+        static_cast<unsigned long long>(helped), static_cast<unsigned long long>(retries),
+        static_cast<unsigned long long>(moved));
     // It is about callers that meet.
     EXPECT_GT(with_kills, histories / 4);
     EXPECT_GT(helped, histories / 20);

@@ -5,11 +5,11 @@
 //     client->put("greeting", "hello", {.ttl = std::chrono::seconds{60}});
 //     if (auto value = client->get("greeting"); value && *value) use((*value)->bytes);
 //
-// One thread at a time uses a Client; threads and processes have one each, with `instance`s of their own
-// (the manager says how many a guest may have). It holds 2 MB of registered memory.
+// One thread at a time uses a Client; threads and processes have one each, with `instance`s of
+// their own (the manager says how many a guest may have). It holds 2 MB of registered memory.
 //
-// Errors are values: what is expected to happen is a Status or an empty optional; an Error says in a
-// sentence what failed and what to do.
+// Errors are values: what is expected to happen is a Status or an empty optional; an Error says in
+// a sentence what failed and what to do.
 #pragma once
 
 #include "elisa/error.hpp"
@@ -38,9 +38,9 @@ enum class Status : std::uint8_t {
 };
 
 struct Value {
-    std::string_view bytes; // in the Client's memory: until its next call
-    std::uint32_t flags;    // as they were put
-    std::uint64_t version;  // changes with each put, and never comes back
+    std::string_view bytes;        // in the Client's memory: until its next call
+    std::uint32_t flags;           // as they were put
+    std::uint64_t version;         // changes with each put, and never comes back
     std::chrono::milliseconds ttl; // what is left of it; 0: no end
 };
 
@@ -49,7 +49,8 @@ struct PutOptions {
     If only_if = If::always;
     std::uint64_t version = 0; // for If::version: as a get told it
     std::uint32_t flags = 0;
-    std::chrono::milliseconds ttl{0}; // 0: until it is evicted; as exact as the manager's ticks (100 ms)
+    std::chrono::milliseconds ttl{
+        0}; // 0: until it is evicted; as exact as the manager's ticks (100 ms)
 };
 
 class Client {

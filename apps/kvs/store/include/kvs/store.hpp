@@ -55,8 +55,8 @@ class Store {
     void tick(std::uint64_t now_ms);
     bool stats(PortId port, kvs_stats &out) const;
 
-    // ---- a guest's; what it passes is hostile. cpu: any number, the same for no two calls of a port
-    // that are under way.
+    // ---- a guest's; what it passes is hostile. cpu: any number, the same for no two calls of a
+    // port that are under way.
     std::int64_t call(PortId port, std::uint64_t op, std::uint64_t request, std::uint32_t cpu);
 
   protected:
