@@ -94,6 +94,9 @@ class Stage:
         vm = self.vms[step["wait"]]
         pattern = re.compile(step["pattern"])
         missing = step.get("count", 1)
+        if step.get("fresh", False):
+            self.pump(0)
+            vm.read_to = len(vm.lines)
 
         def seen() -> bool:
             nonlocal missing

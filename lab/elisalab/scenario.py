@@ -31,7 +31,8 @@
 
     [[step]]                 # without steps: start every VM, then wait for each to end with status 0
     start = "a"              # or a list
-    wait = "a", pattern = "re", timeout = 30, count = 1    # so many lines like that
+    wait = "a", pattern = "re", timeout = 30, count = 1    # so many lines like that, of those that no `wait` has read;
+                             # fresh = true: of those that are said from now on
     wait_exit = "a", timeout = 60, status = 0      # or a list; status "any"; silence = 5: VMs that say nothing for
                              # so many seconds, or that QEMU has stopped, are reset
     keep_running = "a", pattern = "re", timeout = 60, silent = 10    # or a list: VMs that end are started again, and
@@ -71,7 +72,7 @@ _CHOICES = {
 # verb -> (type of its value, whether the value names VMs, other keys: required, optional)
 _STEPS: dict[str, tuple[type | tuple[type, ...], bool, set[str], set[str]]] = {
     "start": ((str, list), True, set(), set()),
-    "wait": (str, True, {"pattern"}, {"timeout", "count"}),
+    "wait": (str, True, {"pattern"}, {"timeout", "count", "fresh"}),
     "wait_exit": ((str, list), True, set(), {"timeout", "status", "silence"}),
     "keep_running": ((str, list), True, {"pattern"}, {"timeout", "silent"}),
     "kill": ((str, list), True, set(), set()),
@@ -81,6 +82,10 @@ _STEPS: dict[str, tuple[type | tuple[type, ...], bool, set[str], set[str]]] = {
     "qmp": (str, False, {"vm"}, {"arguments", "never"}),
     "mark": (str, False, set(), set()),
     "sleep": ((int, float), False, set(), set()),
+}
+_OPTIONS: dict[str, type | tuple[type, ...]] = {
+    "pattern": str, "timeout": (int, float), "count": int, "fresh": bool, "status": (int, str), "silence": (int, float),
+    "silent": (int, float), "expect": str, "name": str, "vm": str, "arguments": dict, "never": str,
 }
 _DEFAULT_TIMEOUT = 60
 
@@ -183,8 +188,11 @@ def _step(raw: dict[str, Any], known: list[str], several: dict[str, list[str]], 
     kind, names_vms, required, optional = _STEPS[verb]
     if not isinstance(raw[verb], kind):
         raise LabError(f"{where}: the value of '{verb}' has the wrong type")
-    for key in raw.keys() - {verb} - required - optional:
-        raise LabError(f"{where}: '{verb}' does not know '{key}'")
+    for key in raw.keys() - {verb}:
+        if key not in required | optional:
+            raise LabError(f"{where}: '{verb}' does not know '{key}'")
+        if not isinstance(raw[key], _OPTIONS[key]):
+            raise LabError(f"{where}: the value of '{key}' has the wrong type")
     for key in required - raw.keys():
         raise LabError(f"{where}: '{verb}' needs '{key}'")
     if names_vms and list in (kind if isinstance(kind, tuple) else (kind,)):

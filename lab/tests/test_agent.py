@@ -15,7 +15,7 @@ sys.path.insert(0, str(kernels.LAB / "agent"))
 from events import Events  # noqa: E402
 from host import Host  # noqa: E402
 from kernel_log import KernelLog, trouble  # noqa: E402
-from play import play  # noqa: E402
+from play import Stage, StepFailed, play  # noqa: E402
 
 
 class Playing(unittest.TestCase):
@@ -47,6 +47,28 @@ class Playing(unittest.TestCase):
     def test_output_that_was_expected_must_come(self) -> None:
         failed = self.play('[[step]]\nrun = "echo one"\nexpect = "two"\n')
         self.assertIn("did not print /two/", failed["error"])
+
+
+class WaitingForAVm(unittest.TestCase):
+    WAIT = '[[vm]]\nname = "a"\nprogram = "x"\n[[step]]\nwait = "a"\npattern = "well"\ntimeout = 1\n'
+
+    def wait(self, more: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            events = Events(str(Path(folder) / "events"))
+            parsed = scenario.parse(self.WAIT + more, "s")
+            stage = Stage(parsed, Host(Path(folder), {"loads_modules": False}, events), events, Path(folder))
+            stage.vms["a"].lines += ["well", "well"]
+            stage.step(parsed["step"][0])
+            events.close()
+
+    def test_counts_what_it_has_said(self) -> None:
+        self.wait("count = 2\n")
+        with self.assertRaisesRegex(StepFailed, "waiting for VM a to say /well/: not within 1 s"):
+            self.wait("count = 3\n")
+
+    def test_counts_only_what_it_says_from_now_on_where_it_must_be_fresh(self) -> None:
+        with self.assertRaises(StepFailed):
+            self.wait("fresh = true\n")
 
 
 class KernelTrouble(unittest.TestCase):

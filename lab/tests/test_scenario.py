@@ -28,6 +28,7 @@ class ScenarioMistakes(unittest.TestCase):
         "key that a step does not know": (_VM + '[[step]]\nstart = "a"\nstatus = 0\n', "'start' does not know 'status'"),
         "more VMs than there can be": ('[[vm]]\nname = "a"\nprogram = "x"\ncount = 65\n', "'count' must be from 1 to 64"),
         "value of the wrong type": (_VM + "[[step]]\nstart = 3\n", "wrong type"),
+        "key's value of the wrong type": (_VM + '[[step]]\nwait = "a"\npattern = 3\n', "'pattern' has the wrong type"),
     }
 
     def test_each_is_named(self) -> None:
