@@ -125,8 +125,8 @@ apps::Manual manual()
         .synopsis = "manager IMAGE [OPTIONS]\n.br\n.B elisa\\-exec\ncall EXPORT [ARGUMENTS]",
         .description =
             "Exports an image made with libelisa's elisa_add_image() without a manager of its own, and calls what is\n"
-            "exported from a shell, and prints what a call returned: to try an image before anything is written around it. An image may want more of its\n"
-            "manager than that: arguments by label, or guests' memory.",
+            "exported from a shell, printing what a call returned: to try an image before anything is written around it.\n"
+            "An image may want more of its manager than that: arguments by label, or guests' memory.",
         .more = ".SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
 }
 
