@@ -83,7 +83,8 @@ def _build(name: str, line: str, fragments: list[Path], targets: list[str], vari
     def make(folder: Path) -> None:
         log = folder / ".build.log"
         _configure(source, folder, fragments, log)
-        run(["nice", "-n", "5", "make", "-C", str(source), f"O={folder}", jobs, *variables, *targets], log, what=f"kernel {name}")
+        command = ["nice", "-n", "5", "make", "-C", str(source), f"O={folder}", jobs, *variables, *targets]
+        run(command, log, what=f"kernel {name}")
 
     parts = [*_source_parts(line), name, *map(_settings, fragments), *targets, *variables, package_version("gcc")]
     return cache.product(f"kernel-{name}", parts, make, about="4 minutes on 2 cores")

@@ -190,29 +190,22 @@ void __tsan_init() {}
 void __tsan_func_entry(void *) {}
 void __tsan_func_exit() {}
 
-#define ACCESS(size)                                                                               \
-    void __tsan_read##size(void *at)                                                               \
+#define CALLED(name, size, writes)                                                                 \
+    void name##size(void *at)                                                                      \
     {                                                                                              \
-        access(at, size, false);                                                                   \
-    }                                                                                              \
-    void __tsan_write##size(void *at)                                                              \
-    {                                                                                              \
-        access(at, size, true);                                                                    \
-    }                                                                                              \
-    void __tsan_unaligned_read##size(void *at)                                                     \
-    {                                                                                              \
-        access(at, size, false);                                                                   \
-    }                                                                                              \
-    void __tsan_unaligned_write##size(void *at)                                                    \
-    {                                                                                              \
-        access(at, size, true);                                                                    \
+        access(at, size, writes);                                                                  \
     }
+#define ACCESS(size)                                                                               \
+    CALLED(__tsan_read, size, false)                                                               \
+    CALLED(__tsan_write, size, true)                                                               \
+    CALLED(__tsan_unaligned_read, size, false) CALLED(__tsan_unaligned_write, size, true)
 ACCESS(1)
 ACCESS(2)
 ACCESS(4)
 ACCESS(8)
 ACCESS(16)
 #undef ACCESS
+#undef CALLED
 void __tsan_read_range(void *at, unsigned long n)
 {
     access(at, n, false);
