@@ -165,7 +165,7 @@ const char *advice(int error)
     case ELISA_E_PCID:
         return "its CPUs have PCID: start QEMU with -cpu host,-pcid";
     case ELISA_E_LA57:
-        return "it changed between 4 and 5 levels of paging: boot it with no5lvl";
+        return "it uses 5-level paging: start QEMU with -cpu host,-pcid,-la57, or boot it with no5lvl";
     case ELISA_E_MEMORY:
         return "the memory that it named is not its own plain memory: hugepages of the guest, no device memory";
     case ELISA_E_NESTED:

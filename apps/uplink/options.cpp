@@ -15,8 +15,8 @@ apps::Manual manual()
         .synopsis =
             "{\\-\\-tap NAME | \\-\\-interface NAME | \\-\\-port DEVICE} [OPTIONS] [\\-\\- EAL\\-ARGUMENTS]",
         .description =
-            "In a guest, with\n.BR \\-\\-tap ,\nit gives programs that know nothing of DPDK a network interface of the kernel. Beside the\n"
-            "switch's manager, with\n.B \\-\\-interface\nor\n.BR \\-\\-port ,\nit joins the switch to another network, with its VLANs. It runs until it is\n"
+            "In a guest, with\n.BR \\-\\-tap ,\nit gives programs that know nothing of DPDK a network interface of the kernel. With\n.B \\-\\-interface\nor\n.BR \\-\\-port ,\n"
+            "in a guest of its own, it joins the switch to another network, with its VLANs. It runs until it is\n"
             "told to end (SIGINT, SIGTERM), and prints what it has carried.",
         .more = ".SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8),\n.BR ip\\-link (8)"};
 }

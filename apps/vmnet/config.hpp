@@ -14,7 +14,7 @@
 //     format = "text"         # or "json": one object a line
 //
 //     [metrics]
-//     listen = "127.0.0.1:9560"   # or "unix:/run/elisa/metrics.sock"; without it there are none
+//     listen = "127.0.0.1:9560"   # or "unix:/run/elisa/metrics"; without it there are none
 //
 //     [[guest]]               # one for each label that may attach; all others are refused
 //     label = "web"           # as given by the host's administrator (elisactl host add --label)
@@ -30,9 +30,9 @@
 //     rate = 1000             # Mbit/s that it may send, ...
 //     burst = 256             # ... and KiB at once
 //     storm = 1000            # frames a second of it that are flooded
-//     mirror = "tap"          # the guest, one with capture = true, that gets copies of all its
-//     frames capture = false         # true: gets copies and nothing else down = false            #
-//     true: its ports are held down
+//     mirror = "tap"          # the guest (capture = true) that gets copies of all its frames
+//     capture = false         # true: gets copies and nothing else
+//     down = false            # true: its ports are held down
 #pragma once
 
 #include "elisa/error.hpp"

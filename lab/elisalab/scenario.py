@@ -28,6 +28,8 @@
     program = "uname -a"     # run by the guest's sh; its exit status is the VM's
     kernel = ""              # an ELF of build/host/guests to boot (PVH) instead of Linux; program is its command line
     qemu = []                # more QEMU arguments
+    cpu = "host,-pcid"       # QEMU's -cpu
+    append = ""              # more of the guest kernel's command line
 
     [[step]]                 # without steps: start every VM, then wait for each to end with status 0
     start = "a"              # or a list
@@ -38,7 +40,8 @@
     keep_running = "a", pattern = "re", timeout = 60, silent = 10    # or a list: VMs that end are started again, and
                              # those that have been silent for so long killed first, until one says the pattern
     kill | pause | resume = "a"                    # SIGKILL QEMU; stop or continue its vCPUs
-    run = "command on the host", timeout = 10, status = 0, expect = "re"    # pids of VMs are in $PID_<name>
+    run = "command on the host", timeout = 10, status = 0, expect = "re"    # pids of VMs are in $PID_<name>;
+                             # name = "x": the log's name for it
     qmp = "command", vm = "a", arguments = {}, never = "re"     # a failure if the answer matches
     mark = "name"            # keep KVM's counters of every VM under this name
     sleep = 1

@@ -4,8 +4,9 @@
 // how many receivers a burst has.
 //
 //   descriptor -> header -> MAC table -> lane -> buffer       frame by frame
-//   copied                                                    the batch: its buffers are on their
-//   way meanwhile commit -> completions, last to first -> lane ends         once a batch
+//   copied                                                    the batch: its buffers were
+//                                                             asked for meanwhile
+//   commit -> completions, last to first -> lane ends         once a batch
 //
 // A batch is up to lane_batch plain frames to any lanes. Nothing of it is visible before it is
 // committed; from then on it is a plan in the journal, which whoever finds it half done goes on

@@ -16,7 +16,8 @@ apps::Manual manual()
             "Guests GET, PUT, DELETE and compare-and-set values of up to 1 MiB in memory that they share; each enters\n"
             "the store's code and memory by itself, without a VM exit.\n.B kvs manager\nruns in the manager's VM, and\n"
             "decides who is admitted, with which namespace and quota. The other commands run in guests. With\n"
-            "\\-\\-backend direct and \\-\\-socket all of them are processes of this machine, for tests: no isolation.",
+            ".B kvs manager \\-\\-backend direct \\-\\-socket PATH\nand\n.B \\-\\-socket PATH\nfor the others, "
+            "all of them are processes of this machine, for tests: no isolation.",
         .more = ".SH SEE ALSO\n.BR vmnet (1),\n.BR elisactl (8)"};
 }
 

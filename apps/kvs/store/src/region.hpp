@@ -12,8 +12,8 @@ namespace kvs {
 
 class Regions {
   public:
-    // One word each, so that nobody sees half of a change:  [ base / 4096 : 36 | length / 4096 : 28
-    // ]
+    // One word each, so that nobody sees half of a change:
+    //     [ base / 4096 : 36 | length / 4096 : 28 ]
     [[nodiscard]] bool set(std::uint32_t index, std::uint64_t base, std::uint64_t length)
     {
         if (index >= KVS_MAX_REGIONS || base % page != 0 || length % page != 0 || base == 0 ||
