@@ -107,6 +107,9 @@ extern "C" {
 
 #define ELISA_NAME_MAX       32 /* bytes with the NUL; 4 registers, little endian */
 #define ELISA_ADD_MAX        (64ull << 20) /* bytes in one EXPORT_ADD or REGION_ADD */
+/* Wall time after which a crossing does not go on, however long its thread had no CPU. A region's
+ * addresses are given out again after twice that, so an image need not know who is still at work. */
+#define ELISA_CROSSING_MS    500
 
 enum elisa_call {
 	/* any VM; out: rbx ABI version, rsi ELISA_MAGIC, rdi role */
@@ -230,7 +233,7 @@ enum elisa_error {
 	ELISA_E_GATE        = 35, /* fault in the gate context */
 	ELISA_E_REVOKED     = 36, /* the export was revoked meanwhile */
 	ELISA_E_RESET       = 37, /* INIT, reset, or the vCPU may not cross any more */
-	ELISA_E_INTERRUPTED = 38, /* its vCPU's thread had to go to user space */
+	ELISA_E_INTERRUPTED = 38, /* its vCPU's thread had to go to user space, or had no CPU for long */
 };
 
 /* ------------------------------------------------------------ 3. /dev/elisa */

@@ -51,7 +51,7 @@ static u8 *gate_page(struct elisa_context *ctx, u32 slot, u64 default_eptp)
 	return page;
 }
 
-static u8 *sub_page(struct elisa_context *ctx, struct kvm_vcpu *vcpu, u32 vcpu_nr)
+static u8 *sub_page(struct elisa_context *ctx, struct kvm_vcpu *vcpu)
 {
 	const struct elisa_attachment *att = ctx->attachment;
 	u64 call_end = ELISA_GATE_VA + (elisa_sub_call + 4 - elisa_sub_page);
@@ -62,7 +62,7 @@ static u8 *sub_page(struct elisa_context *ctx, struct kvm_vcpu *vcpu, u32 vcpu_n
 	memcpy(page, elisa_sub_page, PAGE_SIZE);
 	patch(page, elisa_sub_page, elisa_sub_token, att->token, 8);
 	patch(page, elisa_sub_page, elisa_sub_arg, att->arg, 8);
-	patch(page, elisa_sub_page, elisa_sub_vcpu, vcpu_nr, 4);
+	patch(page, elisa_sub_page, elisa_sub_vcpu, vcpu->vcpu_idx, 4);
 	patch(page, elisa_sub_page, elisa_sub_call,
 	      ELISA_OBJECT_VA + att->export->entry - call_end, 4);
 	patch(page, elisa_sub_page, elisa_sub_gate_index, LIST_GATE(att->slot), 4);
@@ -91,7 +91,7 @@ static int build_gate(struct elisa_context *ctx, struct elisa_armed_vcpu *av)
 	return err;
 }
 
-static int build_sub(struct elisa_context *ctx, struct kvm_vcpu *vcpu, u32 vcpu_nr)
+static int build_sub(struct elisa_context *ctx, struct kvm_vcpu *vcpu)
 {
 	struct elisa_export *export = ctx->attachment->export;
 	u64 *pdpt, off;
@@ -102,7 +102,7 @@ static int build_sub(struct elisa_context *ctx, struct kvm_vcpu *vcpu, u32 vcpu_
 	if (err)
 		return err;
 	ctx->sub_pdpt = pdpt;
-	stub = sub_page(ctx, vcpu, vcpu_nr);
+	stub = sub_page(ctx, vcpu);
 	ctx->counters = elisa_page_alloc(&ctx->pages);
 	if (!stub || !ctx->counters)
 		return -ELISA_E_NOMEM;
@@ -211,19 +211,17 @@ static int build(struct elisa_context *ctx, struct elisa_armed_vcpu *av,
 
 	ctx->attachment = att;
 	ctx->dead = ctx->closed = false;
-	ctx->vcpu_nr = att->vcpus;
 	ctx->aborts = ctx->off_default_exits = ctx->return_traps = 0;
 	elisa_pages_init(&ctx->pages, att->vm);
 	err = build_gate(ctx, av);
 	if (!err)
-		err = build_sub(ctx, av->vcpu, ctx->vcpu_nr);
+		err = build_sub(ctx, av->vcpu);
 	if (err) {
 		ctx->attachment = NULL;
 		ctx->gate_eptp = ctx->sub_eptp = 0;
 		elisa_pages_free(&ctx->pages);
 		return err;
 	}
-	att->vcpus++;
 	list_add(&ctx->export_link, &att->export->contexts);
 	elisa_stats.contexts++;
 	WRITE_ONCE(av->list[LIST_SUB(att->slot)], ctx->sub_eptp & ~0xffull);
@@ -276,7 +274,7 @@ int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp
 	av->hook.stopped = false;
 	av->unused = false;
 	elisa_kvm_enable_vmfunc(vcpu, __pa(av->list));
-	*vcpu_nr = ctx->vcpu_nr;
+	*vcpu_nr = vcpu->vcpu_idx;
 	return 0;
 }
 

@@ -117,7 +117,6 @@ struct elisa_attachment {
 	u32 slot;              /* of the VM; fixes the list indexes */
 	enum elisa_state state;
 	u32 refusal;
-	u32 vcpus;             /* armed so far */
 	u32 region_count;
 	/* of contexts that are gone */
 	u64 crossings, aborts, off_default_exits, return_traps;
@@ -128,6 +127,8 @@ struct elisa_region {
 	u32 number;
 	u32 attachment;                 /* number */
 	struct elisa_attachment *owner; /* NULL once unmapped: waits for the manager */
+	bool answered;                  /* which has forgotten it; its addresses rest, see region.c */
+	u64 rests_until;                /* ns */
 	u64 x, len;
 	u64 chunks;                     /* mapped so far */
 	enum elisa_state state;
@@ -142,7 +143,6 @@ struct elisa_context {
 	struct list_head export_link;
 	bool dead;
 	bool closed;           /* its vCPU was stopped: ARM builds it anew */
-	u32 vcpu_nr;
 	u64 gate_eptp, sub_eptp;
 	u64 abort_rsp;
 	u64 *sub_pdpt;         /* EPT, [window] */
@@ -171,6 +171,8 @@ struct elisa_armed_vcpu {
 	struct elisa_exit last_abort;
 	/* the budget: CPU time and crossing count when off-default was first seen */
 	u64 budget_since, budget_crossings;
+	/* wall time: of the last entry; and when the current crossing had not begun yet */
+	u64 entered, not_before;
 };
 
 #define ELISA_PML4_SIZE (1ull << 39) /* of guest-virtual space, by one PML4 entry */
@@ -268,6 +270,7 @@ int elisa_region_commit(struct elisa_attachment *att, u64 number);
 struct elisa_region *elisa_region_of(struct elisa_export *export, u32 attachment, u64 number);
 void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *att, u64 number);
 void elisa_region_release(struct elisa_export *export, u32 attachment, u64 number);
+void elisa_regions_free(struct elisa_export *export);
 #define ELISA_ALL_REGIONS (~0ull)
 
 /* context.c */

@@ -22,6 +22,7 @@
 #include <asm/vmx.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/timekeeping.h>
 
 #include "elisa.h"
 #include "gate.h"
@@ -197,9 +198,20 @@ static bool over_budget(struct elisa_armed_vcpu *av)
 	if (!av->budget_since || crossings != av->budget_crossings) {
 		av->budget_since = now;
 		av->budget_crossings = crossings;
+		av->not_before = av->entered;
 		return false;
 	}
 	return now - av->budget_since > elisa_budget_us * 1000ull;
+}
+
+/*
+ * However long its thread had no CPU: a crossing does not go on after ELISA_CROSSING_MS of
+ * wall time. Others wait for calls under way, until addresses can be used again for one
+ * thing, and must not wait for ever.
+ */
+static bool over_time(const struct elisa_armed_vcpu *av, u64 now)
+{
+	return now - av->not_before > ELISA_CROSSING_MS * (u64)NSEC_PER_MSEC;
 }
 
 /* Closes the way back, so that it exits: an event waits for the default context. */
@@ -315,6 +327,8 @@ void elisa_after_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		av->budget_since = 0;
 		return;
 	}
+	if (!av->budget_since)
+		av->not_before = av->entered;
 	for (slot = 0; slot < ELISA_SLOTS; slot++) {
 		struct elisa_context *ctx = &av->context[slot];
 
@@ -358,13 +372,17 @@ static bool may_cross(const struct elisa_armed_vcpu *av)
 void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	struct elisa_armed_vcpu *av = to_armed(ev);
+	u64 now;
 
 	if (elisa_kvm_nested(vcpu))
 		return;
+	now = ktime_get_mono_fast_ns();
 	if (unlikely(ev->off_default &&
 		     (!av->current_context || READ_ONCE(av->current_context->dead) ||
 		      elisa_kvm_injecting())))
 		abort_crossing(av, ELISA_E_REVOKED);
+	if (unlikely(ev->off_default && over_time(av, now)))
+		abort_crossing(av, ELISA_E_INTERRUPTED);
 	if (unlikely(READ_ONCE(av->unused) && !ev->off_default)) {
 		elisa_kvm_disable_vmfunc(vcpu);
 		elisa_vcpu_release_later(av);
@@ -378,6 +396,7 @@ void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		stop_crossing(av);
 		return;
 	}
+	av->entered = now;
 	elisa_kvm_hold_controls(vcpu);
 }
 

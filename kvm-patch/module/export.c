@@ -72,7 +72,7 @@ static void strip(struct elisa_export *export)
 {
 	struct elisa_object_part *part, *next;
 
-	elisa_region_release(export, 0, ELISA_ALL_REGIONS);
+	elisa_regions_free(export);
 	elisa_events_free(export);
 	elisa_invept_all();
 	memset(export->pdpte, 0, sizeof(export->pdpte));

@@ -6,10 +6,12 @@
  * When a region goes, its addresses lead to a scratch page at once, so that its
  * pages can be unpinned while others' crossings, which may be in the middle of a
  * copy, go on undisturbed. They become a hole, and may be given out again, when the
- * manager has answered the event and its image no longer uses them.
+ * manager has answered the event, so that its image hands them out no more, and no
+ * crossing can be under way that began before: twice ELISA_CROSSING_MS later.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 
 #include "elisa.h"
 
@@ -18,7 +20,8 @@ struct elisa_region *elisa_region_of(struct elisa_export *export, u32 attachment
 	struct elisa_region *region;
 
 	list_for_each_entry(region, &export->regions, link)
-		if (region->attachment == attachment && region->number == number)
+		if (region->attachment == attachment && region->number == number &&
+		    !region->answered)
 			return region;
 	return NULL;
 }
@@ -28,6 +31,30 @@ static struct elisa_region *live_region(struct elisa_attachment *att, u64 number
 	struct elisa_region *region = elisa_region_of(att->export, att->number, number);
 
 	return region && region->owner ? region : NULL;
+}
+
+/* From scratch to hole: what has rested long enough. */
+static void dig(struct elisa_export *export, u64 now)
+{
+	struct elisa_region *region, *next;
+	bool any = false;
+	u64 off;
+
+	list_for_each_entry_safe(region, next, &export->regions, link) {
+		if (!region->answered || region->rests_until > now)
+			continue;
+		for (off = 0; off < region->len; off += ELISA_CHUNK) {
+			u64 *pde = elisa_export_pde(export, region->x + off);
+
+			if (pde)
+				WRITE_ONCE(*pde, 0);
+		}
+		list_del(&region->link);
+		kfree(region);
+		any = true;
+	}
+	if (any)
+		elisa_invept_all();
 }
 
 /* First fit; leaves *at where the region belongs in the sorted list. */
@@ -65,6 +92,7 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
 	    len >> PAGE_SHIFT > att->vm->quota.pinned_pages ||
 	    att->vm->reserved > att->vm->quota.pinned_pages - (len >> PAGE_SHIFT))
 		return -ELISA_E_QUOTA;
+	dig(export, ktime_get_ns());
 	x = find_space(export, len, &at);
 	if (!x)
 		return -ELISA_E_QUOTA;
@@ -175,7 +203,7 @@ void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *at
 {
 	struct elisa_region *region;
 	bool any = false;
-	u64 off;
+	u64 off, now;
 
 	list_for_each_entry(region, &export->regions, link) {
 		if (region->owner != att || !selects(number, region))
@@ -191,9 +219,14 @@ void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *at
 	if (!any)
 		return;
 	elisa_invept_all();
+	now = ktime_get_ns();
 	list_for_each_entry(region, &export->regions, link) {
 		if (region->owner != att || !selects(number, region))
 			continue;
+		/* No image has been told of one that was not committed. */
+		if (region->state != ELISA_STATE_DEAD)
+			region->rests_until =
+				now + 2 * ELISA_CROSSING_MS * (u64)NSEC_PER_MSEC;
 		elisa_unpin(&region->pins, att->vm);
 		elisa_pages_free(&region->tables);
 		att->vm->reserved -= region->len >> PAGE_SHIFT;
@@ -203,29 +236,30 @@ void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *at
 	}
 }
 
-/* The image no longer uses them: from scratch to hole. attachment is ignored by
- * an export that ends. */
+/* The image hands their addresses out no more. */
 void elisa_region_release(struct elisa_export *export, u32 attachment, u64 number)
 {
-	struct elisa_region *region, *next;
-	bool any = false;
-	u64 off;
+	struct elisa_region *region;
 
-	list_for_each_entry_safe(region, next, &export->regions, link) {
-		if (region->owner || (attachment && region->attachment != attachment) ||
+	list_for_each_entry(region, &export->regions, link) {
+		if (region->owner || region->answered || region->attachment != attachment ||
 		    !selects(number, region))
 			continue;
-		for (off = 0; off < region->len; off += ELISA_CHUNK) {
-			u64 *pde = elisa_export_pde(export, region->x + off);
-
-			if (pde)
-				WRITE_ONCE(*pde, 0);
-		}
-		list_del(&region->link);
-		kfree(region);
+		region->answered = true;
 		elisa_stats.regions--;
-		any = true;
 	}
-	if (any)
-		elisa_invept_all();
+	dig(export, ktime_get_ns());
+}
+
+/* Of an export that ends: nobody is in there. */
+void elisa_regions_free(struct elisa_export *export)
+{
+	struct elisa_region *region;
+
+	list_for_each_entry(region, &export->regions, link) {
+		if (!region->answered)
+			elisa_stats.regions--;
+		region->answered = true;
+	}
+	dig(export, U64_MAX);
 }

@@ -16,8 +16,8 @@ extern "C" {
 #endif
 
 /*
- * You write this one. arg is what the manager admitted this caller with and vcpu counts the vCPUs
- * of this attachment; neither can be chosen by the caller. a0..a3 can.
+ * You write this one. arg is what the manager admitted this caller with, vcpu the number of its
+ * vCPU in its VM, the same in each call; neither can be chosen by the caller. a0..a3 can.
  */
 int64_t elisa_image_main(uint64_t arg, uint64_t a0, uint64_t a1, uint64_t vcpu, uint64_t a2,
 			 uint64_t a3);
