@@ -72,6 +72,7 @@ int run(const Options &options)
     if (config->limits.clock_hz == 0) {
         config->limits.clock_hz = vmnet::measure_tsc_hz();
     }
+    config->limits.call_ms = 2 * ELISA_CROSSING_MS; // elisa.ko ends a call in half of that
     if (options.check) {
         std::printf("vmnet: the configuration is good; %zu guest(s) are admitted to '%s'\n",
                     config->guests.size(), config->export_name.c_str());

@@ -64,6 +64,7 @@ Result<void> PortService::region_add(elisa::AttachmentId id, const elisa::Region
     return {};
 }
 
+// Calls under way may still be in it: elisa.ko gives its addresses to nobody until they are over.
 void PortService::region_del(elisa::AttachmentId id, const elisa::RegionDelEvent &event)
 {
     if (const auto port = find(id)) {

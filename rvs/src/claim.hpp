@@ -31,7 +31,7 @@ class Claim {
   private:
     static std::uint32_t mark(std::uint32_t cpu)
     {
-        return cpu == Switch::any_cpu ? Switch::any_cpu : (cpu & 0xffff) + 1;
+        return cpu == Switch::any_cpu ? Switch::any_cpu : cpu + 1;
     }
     std::atomic<std::uint32_t> word_;
 };

@@ -8,7 +8,8 @@ namespace rvs {
 namespace {
 
 // SETUP, START, STOP, SET_MAC and RSS of one port exclude each other, and nobody else. One that was
-// cut short is simply done again: each of them may be repeated.
+// cut short is simply done again: each of them may be repeated. A hostile guest chooses where it is
+// cut and what it does instead, so each leaves at any instruction what any other may begin with.
 class ControlFlag {
   public:
     ControlFlag(Claim &claim, std::uint32_t cpu)
@@ -35,18 +36,33 @@ constexpr std::uint64_t bit(std::uint32_t n)
     return std::uint64_t{1} << n;
 }
 
-// One pass over the sources; each is claimed by one exchange or left.
-std::uint32_t claim_source(Core &core, std::uint32_t port, std::uint32_t queue, Owner &claim)
+// One pass over the sources that may be taken; each is claimed by one exchange or left.
+template <typename MayTake>
+std::uint32_t claim_source_if(Core &core, std::uint32_t port, std::uint32_t queue, Owner &claim,
+                              MayTake may_take)
 {
     for (std::uint32_t s = 0; s < RVIF_MAX_SOURCES; ++s) {
         std::uint64_t word = core.owners[s].load();
-        if (Owner{word}.taken())
+        if (!may_take(Owner{word}))
             continue;
         claim = Owner{word}.claimed(port, queue);
         if (core.owners[s].compare_exchange_strong(word, claim.word()))
             return s;
     }
     return no_source;
+}
+
+// For a queue that has none.
+std::uint32_t claim_source(Core &core, std::uint32_t port, std::uint32_t queue, Owner &claim)
+{
+    // One is this queue's nevertheless if a TX_SETUP or a STOP was cut short.
+    const std::uint32_t left = claim_source_if(core, port, queue, claim, [&](const Owner &owner) {
+        return owner.taken() && owner.port() == port && owner.queue() == queue;
+    });
+    if (left != no_source)
+        return left;
+    return claim_source_if(core, port, queue, claim,
+                           [](const Owner &owner) { return !owner.taken(); });
 }
 
 void release_source(Core &core, TxQueue &tx, std::uint32_t source)
@@ -147,7 +163,10 @@ std::int64_t Core::rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t
     }
     const std::uint64_t last = (buffers_region.len() - setup.buf_len) / RVIF_BUF_UNIT;
 
-    RxQueue &rx = port.rx[queue]; // not live: the port is stopped
+    RxQueue &rx = port.rx[queue];
+    // START finds it whole or not at all; and it is live if a START was cut short.
+    rx.set_up = false;
+    rx.kill();
     rx.lanes = lanes_at;
     rx.buffers = buffers_at;
     rx.depth = setup.depth;
@@ -215,13 +234,16 @@ std::int64_t Core::stop(std::uint32_t cpu, std::uint32_t self)
     if (!control.held())
         return -RVIF_E_BUSY;
 
-    if (port.started.load()) {
+    bool live = port.started.load();
+    for (const RxQueue &rx : port.rx)
+        live = live || rx.live(); // by a START that was cut short
+    if (live) {
         live_ports.fetch_and(~bit(self));
         port.rx_map.store(Port::no_queues);
-        for (RxQueue &rx : port.rx) {
-            if (rx.set_up.load())
-                rx.kill();
-        }
+        // What makes this branch be taken goes last, should it be cut short.
+        port.started.store(true);
+        for (RxQueue &rx : port.rx)
+            rx.kill();
         // Calls that began before this line may still hold lanes of ours.
         grace_begin(port.drain);
         port.draining = true;
@@ -233,15 +255,25 @@ std::int64_t Core::stop(std::uint32_t cpu, std::uint32_t self)
     bool busy = false;
     for (TxQueue &tx : port.tx) {
         const std::uint32_t source = tx.source.load();
-        if (source == no_source)
-            continue;
-        source_live(source, false);
-        if (tx.busy.take(cpu) == Claim::Result::busy) { // another CPU of this port is sending
-            busy = true;
+        if (source != no_source)
+            source_live(source, false);
+        const Claim::Result entry = tx.busy.take(cpu);
+        if (entry == Claim::Result::busy) { // another CPU of this port is sending
+            busy = busy || source != no_source;
             continue;
         }
-        release_source(*this, tx, source);
+        // What a call that was cut short has still to do is for this source's lanes.
+        if (entry == Claim::Result::again)
+            after_cut(tx);
+        if (source != no_source)
+            release_source(*this, tx, source);
         tx.busy.release();
+    }
+    // A TX_SETUP or a STOP that was cut short left one that no queue knows of.
+    for (std::uint32_t s = 0; s < RVIF_MAX_SOURCES; ++s) {
+        const Owner owner{owners[s].load()};
+        if (owner.taken() && owner.port() == self && port.tx[owner.queue()].source.load() != s)
+            owners[s].store(owner.released().word());
     }
     if (port.draining)
         port.draining = !grace_over(port.drain);

@@ -17,7 +17,7 @@ namespace rvs {
 class Core final : public Switch {
   public:
     static constexpr std::uint64_t magic_value = 0x3130'5357'5356'52ff; // "RVSWS01"
-    static constexpr std::uint32_t layout_version = 4;
+    static constexpr std::uint32_t layout_version = 5;
 
     std::atomic<std::uint64_t> magic; // stored last by create()
     std::uint32_t version;
@@ -27,7 +27,8 @@ class Core final : public Switch {
     std::uint32_t age_limit;
     std::atomic<std::uint32_t> stamp; // now, 1..fdb_stamps
 
-    std::uint64_t clock_hz; // of the time-stamp counter; 0: unknown
+    std::uint64_t clock_hz;   // of the time-stamp counter; 0: unknown
+    std::uint64_t call_ticks; // Limits::call_ms; 0: a call may go on at any time
 
     // Bitmaps of ports. Changed by control operations and the manager only.
     alignas(64) std::atomic<std::uint64_t> live_ports; // receive

@@ -529,7 +529,9 @@ std::uint32_t Core::after_cut(TxQueue &tx)
     const std::uint32_t lost = journal.lost.exchange(0);
     if (lost != 0)
         tx.counters.drops[RVIF_DROP_INTERRUPTED].add(lost);
-    tx.calls.store(tx.calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    // seq_cst: the claim stays as it is, so nothing else would order this before what a call that
+    // follows looks at. See Grace.
+    tx.calls.store(tx.calls.load(std::memory_order_relaxed) + 1);
     return journal.consumed();
 }
 

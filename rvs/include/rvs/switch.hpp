@@ -46,6 +46,9 @@ struct Limits {
     // Of the time-stamp counter as callers read it, per second; 0: unknown, then no rate can be
     // limited.
     std::uint64_t clock_hz = 0;
+    // A call that began so many milliseconds ago is over, whatever became of it: something outside
+    // sees to that (elisa.ko). 0: it may go on at any time (direct backend). Wants clock_hz.
+    std::uint32_t call_ms = 0;
 };
 
 inline constexpr std::size_t label_size = 32;
@@ -195,8 +198,9 @@ class Switch {
     // To learn when memory that region_remove() or port_close() took back is out of use, where
     // nothing else (elisa.ko) waits for that: after it, grace_begin(), then poll grace_over()
     // until it is true. A caller that has stopped inside the switch keeps it false until
-    // its port is closed.
+    // its port is closed, or for Limits::call_ms.
     struct Grace {
+        std::uint64_t begun;                   // time-stamp counter
         std::uint64_t owner[RVIF_MAX_SOURCES]; // 0: was not inside
         std::uint64_t calls[RVIF_MAX_SOURCES];
     };

@@ -3,61 +3,15 @@
 // are the objects that go into a sub context; with sanitizers there would be fifty times the
 // instructions.
 #include "packets.hpp"
+#include "stepped.hpp"
 #include "world.hpp"
 
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace rvs::test {
 namespace {
 
 using Frames = std::vector<Bytes>;
-
-// One call, instruction by instruction.
-class Stepped {
-  public:
-    template <typename Body>
-    explicit Stepped(Body body) : pid_{fork()}
-    {
-        if (pid_ == 0) {
-            if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
-                _exit(1);
-            raise(SIGSTOP);
-            body();
-            _exit(0);
-        }
-        alive_ = waited();
-    }
-    ~Stepped()
-    {
-        if (alive_) {
-            kill(pid_, SIGKILL);
-            waitpid(pid_, nullptr, 0);
-        }
-    }
-    Stepped(const Stepped &) = delete;
-    Stepped &operator=(const Stepped &) = delete;
-
-    [[nodiscard]] bool alive() const { return alive_; }
-    void step()
-    {
-        ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
-        alive_ = waited();
-    }
-
-  private:
-    bool waited()
-    {
-        int status = 0;
-        waitpid(pid_, &status, 0);
-        return WIFSTOPPED(status);
-    }
-    pid_t pid_;
-    bool alive_ = false;
-};
 
 // What the receiver sees after each instruction is a row of whole frames; and killed there, the
 // sender leaves a lane on which its heir goes on.
@@ -470,6 +424,7 @@ TEST_F(Cut, OnlyTheSameCpuGoesOn)
     load({frame(mac(1), mac(3))});
     ASSERT_TRUE(cut(1, 1, 300));
     EXPECT_EQ(call(RVIF_OP_TX, 1, 2, cpu + 1), -RVIF_E_BUSY);
+    EXPECT_EQ(call(RVIF_OP_TX, 1, 2, cpu + 0x10000), -RVIF_E_BUSY);
     EXPECT_EQ(call(RVIF_OP_RECOVER, 1, 0, cpu + 1), -RVIF_E_BUSY);
     EXPECT_EQ(call(RVIF_OP_RECOVER, 1, 0, Switch::any_cpu), -RVIF_E_BUSY);
     EXPECT_EQ(call(RVIF_OP_TX, 1, 2), 1) << "without asking how far it was, too";
