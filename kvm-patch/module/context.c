@@ -262,6 +262,12 @@ int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp
 			check_unused(av);
 			return err;
 		}
+		/*
+		 * Translations are tagged with the address of the root. KVM flushes when it makes
+		 * one, not when it frees one: what is ours now may have been KVM's, and have left
+		 * translations of that time behind.
+		 */
+		elisa_invept_all();
 	}
 
 	elisa_kvm_read_landing(vcpu, &at);

@@ -11,8 +11,11 @@
 /* How long to wait, in jiffies, after something that costs so much. */
 unsigned long elisa_rate_wait(struct elisa_rate *rate, u32 cost)
 {
-	if (time_after(jiffies, rate->since + HZ)) {
-		rate->since = jiffies;
+	/* Once: a tick between the comparison and the subtraction would make it negative. */
+	unsigned long now = READ_ONCE(jiffies);
+
+	if (time_after(now, rate->since + HZ)) {
+		rate->since = now;
 		rate->count = 0;
 	}
 	rate->count += cost;
@@ -20,7 +23,7 @@ unsigned long elisa_rate_wait(struct elisa_rate *rate, u32 cost)
 		return 0;
 	/* The second's end comes closer with each wait: never long in one go, and a
 	 * signal ends it. */
-	return 1 + (rate->since + HZ - jiffies) / 8;
+	return 1 + (rate->since + HZ - now) / 8;
 }
 
 void elisa_wait(unsigned long wait)
