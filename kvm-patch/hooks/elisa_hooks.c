@@ -143,7 +143,7 @@ int elisa_kvm_may_arm(struct kvm_vcpu *vcpu)
 	if (!host_is_capable())
 		return -ELISA_E_HOST;
 	vmx_get_segment(vcpu, &cs, VCPU_SREG_CS);
-	if (!(vcpu->arch.efer & EFER_LMA) || !cs.l || cs.dpl != 3)
+	if (is_smm(vcpu) || !(vcpu->arch.efer & EFER_LMA) || !cs.l || cs.dpl != 3)
 		return -ELISA_E_MODE;
 	if (is_guest_mode(vcpu) || to_vmx(vcpu)->nested.vmxon || (vcpu->arch.cr4 & X86_CR4_VMXE))
 		return -ELISA_E_NESTED;
@@ -157,6 +157,19 @@ int elisa_kvm_may_arm(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_may_arm);
 
+/*
+ * What may_arm() found, again. is_valid_cr4() sees most writes, but KVM_SET_NESTED_STATE and an exit from an L2 set CR4
+ * without it, and on 6.1 KVM_SET_MSRS gives a vCPU PEBS at any time. (PT is in CPUID, which is fixed once it has run.)
+ */
+bool elisa_kvm_may_cross(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->arch.efer & EFER_LMA) &&
+	       !(vcpu->arch.cr4 & (ELISA_CR4_FORBIDDEN | X86_CR4_LA57)) &&
+	       !to_vmx(vcpu)->nested.vmxon &&
+	       !(vcpu->arch.perf_capabilities & PERF_CAP_PEBS_FORMAT);
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_may_cross);
+
 bool elisa_kvm_nested(struct kvm_vcpu *vcpu)
 {
 	return is_guest_mode(vcpu);
@@ -168,6 +181,12 @@ bool elisa_kvm_long_mode(struct kvm_vcpu *vcpu)
 	return (vcpu->arch.efer & EFER_LMA) || is_smm(vcpu);
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_long_mode);
+
+bool elisa_kvm_in_smm(struct kvm_vcpu *vcpu)
+{
+	return is_smm(vcpu);
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_in_smm);
 
 void elisa_kvm_enable_vmfunc(struct kvm_vcpu *vcpu, u64 list_pa)
 {

@@ -85,7 +85,10 @@ struct elisa_vcpu *elisa_kvm_get(struct kvm_vcpu *vcpu);
 
 /* 0, or the negative ELISA_E* that says why this vCPU cannot be armed (I8). */
 int elisa_kvm_may_arm(struct kvm_vcpu *vcpu);
+/* Is it still as it was then? For each entry, so no more than what can change. */
+bool elisa_kvm_may_cross(struct kvm_vcpu *vcpu);
 bool elisa_kvm_nested(struct kvm_vcpu *vcpu); /* an L2 runs */
+bool elisa_kvm_in_smm(struct kvm_vcpu *vcpu);
 /* In long mode, or in SMM, from which it comes back. */
 bool elisa_kvm_long_mode(struct kvm_vcpu *vcpu);
 void elisa_kvm_enable_vmfunc(struct kvm_vcpu *vcpu, u64 list_pa);

@@ -162,6 +162,7 @@ struct elisa_armed_vcpu {
 	struct elisa_context *current_context; /* while off default */
 	bool in_gate;
 	bool trap;                      /* list[gate] of current_context is closed */
+	bool in_smm;                    /* VMFUNC is off until it leaves SMM */
 	bool unused;                    /* no contexts left: release at next entry */
 	bool signal_held;               /* a signal that waits for it, too */
 	int kept_vector;                /* an interrupt that waits for the default context, or -1 */

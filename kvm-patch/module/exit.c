@@ -361,13 +361,13 @@ static void stop_crossing(struct elisa_armed_vcpu *av)
 static bool may_cross(const struct elisa_armed_vcpu *av)
 {
 	return !elisa_kvm_idt_touches(ELISA_SLOT_BASE, ELISA_PML4_SIZE) &&
-	       elisa_kvm_long_mode(av->vcpu) && av->vcpu->arch.xcr0 == av->xcr0;
+	       elisa_kvm_may_cross(av->vcpu) && av->vcpu->arch.xcr0 == av->xcr0;
 }
 
 /*
  * Interrupts are off. Whatever wrote it - LIDT, which exits, RSM, KVM_SET_SREGS - the
- * guest's IDT is checked here, at each entry (I5). Likewise the mode, and XCR0, which
- * decided how the vector registers are scrubbed.
+ * guest's IDT is checked here, at each entry (I5). Likewise the mode, CR4 (I4, I8), and
+ * XCR0, which decided how the vector registers are scrubbed.
  */
 void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
@@ -390,11 +390,22 @@ void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	}
 	if (unlikely(ev->stopped))
 		return;
+	/* The gate's bytes are safe as 64-bit code only (I2), and SMM runs other code, too. But
+	 * it comes back to long mode, so the gates are not lost for good. */
+	if (unlikely(elisa_kvm_in_smm(vcpu))) {
+		elisa_kvm_disable_vmfunc(vcpu);
+		av->in_smm = true;
+		return;
+	}
 	if (unlikely(!may_cross(av))) {
 		if (ev->off_default)
 			abort_crossing(av, ELISA_E_RESET);
 		stop_crossing(av);
 		return;
+	}
+	if (unlikely(av->in_smm)) {
+		elisa_kvm_enable_vmfunc(vcpu, __pa(av->list));
+		av->in_smm = false;
 	}
 	av->entered = now;
 	elisa_kvm_hold_controls(vcpu);
