@@ -224,19 +224,15 @@ static int export_info(void __user *argp)
 static void count_live(struct elisa_vm *vm, u64 *crossings, u64 *aborts)
 {
 	struct elisa_attachment *att;
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
+	struct elisa_context *ctx;
 
 	*crossings = vm->crossings;
 	*aborts = vm->aborts;
 	list_for_each_entry(att, &vm->attachments, vm_link) {
 		*crossings += att->crossings;
 		*aborts += att->aborts;
-		kvm_for_each_vcpu(i, vcpu, vm->kvm) {
-			struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
-			struct elisa_context *ctx = ev ? &to_armed(ev)->context[att->slot] : NULL;
-
-			if (ctx && ctx->attachment == att) {
+		list_for_each_entry(ctx, &att->export->contexts, export_link) {
+			if (ctx->attachment == att) {
 				*crossings += READ_ONCE(ctx->counters[0]);
 				*aborts += ctx->aborts;
 			}

@@ -84,18 +84,14 @@ static int manager_call(struct call *c)
 
 static int stats(struct elisa_attachment *att, u64 out[6])
 {
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
+	struct elisa_context *ctx;
 
 	out[0] = att->crossings;
 	out[1] = att->aborts;
 	out[2] = att->off_default_exits;
 	out[3] = att->return_traps;
-	kvm_for_each_vcpu(i, vcpu, att->vm->kvm) {
-		struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
-		struct elisa_context *ctx = ev ? &to_armed(ev)->context[att->slot] : NULL;
-
-		if (!ctx || ctx->attachment != att)
+	list_for_each_entry(ctx, &att->export->contexts, export_link) {
+		if (ctx->attachment != att)
 			continue;
 		out[0] += READ_ONCE(ctx->counters[0]);
 		out[1] += ctx->aborts;

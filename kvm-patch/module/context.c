@@ -135,7 +135,6 @@ static void release_work(struct work_struct *work)
 {
 	struct elisa_armed_vcpu *av = container_of(work, struct elisa_armed_vcpu, release);
 
-	/* Whoever found it by its vCPU holds the lock. */
 	mutex_lock(&elisa_lock);
 	armed_free(av);
 	mutex_unlock(&elisa_lock);
@@ -209,6 +208,7 @@ static int build(struct elisa_context *ctx, struct elisa_armed_vcpu *av,
 {
 	int err;
 
+	ctx->av = av;
 	ctx->attachment = att;
 	ctx->dead = ctx->closed = false;
 	ctx->aborts = ctx->off_default_exits = ctx->return_traps = 0;
@@ -318,22 +318,19 @@ void elisa_context_end(struct elisa_armed_vcpu *av, unsigned int slot)
 
 void elisa_contexts_kill(struct elisa_attachment *att)
 {
-	struct kvm_vcpu *vcpu;
-	unsigned long i, flags;
+	struct list_head *contexts = &att->export->contexts;
+	struct elisa_context *ctx, *next;
+	unsigned long flags;
 	bool any = false;
 
 	/* Nobody new gets in ... */
-	kvm_for_each_vcpu(i, vcpu, att->vm->kvm) {
-		struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
-		struct elisa_armed_vcpu *av = ev ? to_armed(ev) : NULL;
-		struct elisa_context *ctx = av ? &av->context[att->slot] : NULL;
-
-		if (!ctx || ctx->attachment != att)
+	list_for_each_entry(ctx, contexts, export_link) {
+		if (ctx->attachment != att)
 			continue;
-		raw_spin_lock_irqsave(&av->lock, flags);
-		WRITE_ONCE(av->list[LIST_GATE(att->slot)], 0);
+		raw_spin_lock_irqsave(&ctx->av->lock, flags);
+		WRITE_ONCE(ctx->av->list[LIST_GATE(att->slot)], 0);
 		WRITE_ONCE(ctx->dead, true);
-		raw_spin_unlock_irqrestore(&av->lock, flags);
+		raw_spin_unlock_irqrestore(&ctx->av->lock, flags);
 		any = true;
 	}
 	if (!any)
@@ -341,14 +338,10 @@ void elisa_contexts_kill(struct elisa_attachment *att)
 	/* ... whoever is in comes out before it runs again ... */
 	elisa_invept_all();
 	/* ... and the pages are nobody's. */
-	kvm_for_each_vcpu(i, vcpu, att->vm->kvm) {
-		struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
-
-		if (ev && to_armed(ev)->context[att->slot].attachment == att) {
-			elisa_context_end(to_armed(ev), att->slot);
-			kvm_vcpu_kick(vcpu);
-		}
-	}
+	list_for_each_entry_safe(ctx, next, contexts, export_link)
+		if (ctx->attachment == att)
+			elisa_context_end(ctx->av, att->slot);
+	/* No kick: a vCPU that has seen that it is unused may be gone by now. */
 }
 
 /* From kvm-intel: this vCPU ends, before or after its VM did. */

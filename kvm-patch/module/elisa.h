@@ -14,6 +14,8 @@
  * context.dead, sends every CPU an IPI (INVEPT), and may then free its pages:
  * before_entry() has seen the flag, or will see it before the guest runs. What both
  * touch in the host - the list entries, and a context's pages - is under armed.lock.
+ * Contexts of other vCPUs are found by their export's list, never by KVM's list of
+ * vCPUs: 6.12 frees a vCPU before it takes it off that.
  */
 #ifndef ELISA_H
 #define ELISA_H
@@ -94,7 +96,7 @@ struct elisa_export {
 	u64 event_seq;
 	u32 event_count;
 	u32 next_number;
-	struct list_head contexts;
+	struct list_head contexts;      /* unlinked before their vCPU is freed */
 	/* The part of the sub EPT that all contexts of the export share: one
 	 * EPT page directory per GiB of the slot, 0 where there is none. */
 	u64 pdpte[ELISA_SLOT_GIGS];
@@ -139,6 +141,7 @@ struct elisa_region {
 
 /* One gate and one sub EPT context: an attachment on a vCPU. */
 struct elisa_context {
+	struct elisa_armed_vcpu *av;
 	struct elisa_attachment *attachment; /* NULL: free */
 	struct list_head export_link;
 	bool dead;
