@@ -13,6 +13,7 @@
  */
 #include <linux/smp.h>
 
+#include <asm/asm.h>
 #include <asm/tlbflush.h>
 
 #include "elisa.h"
@@ -131,9 +132,13 @@ static void invept_global(void *unused)
 {
 	struct { u64 eptp, zero; } operand = {};
 
-	/* A CPU that is not in VMX operation holds no translations. */
+	/* A CPU that is not in VMX operation needs none: KVM flushes before it runs a vCPU
+	 * there. As it comes or goes CR4 may say VMX although it is not: then this is #UD. */
 	if (cr4_read_shadow() & X86_CR4_VMXE)
-		asm volatile("invept %0, %1" :: "m"(operand), "r"(2ul) : "cc", "memory");
+		asm volatile("1: invept %0, %1\n"
+			     "2:\n"
+			     _ASM_EXTABLE(1b, 2b)
+			     :: "m"(operand), "r"(2ul) : "cc", "memory");
 }
 
 /*
