@@ -310,6 +310,14 @@ void elisa_kvm_queue_interrupt(struct kvm_vcpu *vcpu, u8 vector)
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_queue_interrupt);
 
+/* As vmx_inject_irq(): KVM's queue says what is being injected, until the exit says what became of it. */
+void elisa_kvm_inject_interrupt(struct kvm_vcpu *vcpu, u8 vector)
+{
+	kvm_queue_interrupt(vcpu, vector, false);
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, vector | INTR_INFO_VALID_MASK | INTR_TYPE_EXT_INTR);
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_inject_interrupt);
+
 void elisa_kvm_set_if(struct kvm_vcpu *vcpu, bool on)
 {
 	unsigned long rflags = vmx_get_rflags(vcpu);

@@ -111,6 +111,8 @@ bool elisa_kvm_injecting(void);
 /* An external interrupt whose delivery was cut short, taken from KVM's queue; -1: none. */
 int elisa_kvm_take_interrupt(struct kvm_vcpu *vcpu);
 void elisa_kvm_queue_interrupt(struct kvm_vcpu *vcpu, u8 vector);
+/* At this very entry, for before_entry(): KVM has injected what it had. After elisa_kvm_land(), with IF set. */
+void elisa_kvm_inject_interrupt(struct kvm_vcpu *vcpu, u8 vector);
 void elisa_kvm_set_if(struct kvm_vcpu *vcpu, bool on);
 /* Zeroes the vector registers, wherever KVM has them at the moment. */
 void elisa_kvm_scrub_vectors(struct kvm_vcpu *vcpu);

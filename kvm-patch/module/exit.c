@@ -95,6 +95,17 @@ static void abort_crossing(struct elisa_armed_vcpu *av, enum elisa_error why)
 	atomic64_inc(&elisa_abort_reasons[why - ELISA_E_FAULT]);
 }
 
+/* Before an entry. KVM has injected what it had, and at the exit it clears its queue: what
+ * to_default() puts there comes too late. */
+static void abort_at_entry(struct elisa_armed_vcpu *av, enum elisa_error why)
+{
+	int vector = av->kept_vector;
+
+	abort_crossing(av, why);
+	if (vector >= 0)
+		elisa_kvm_inject_interrupt(av->vcpu, vector);
+}
+
 /* The rest of a crossing whose image has returned. */
 static void complete_return(struct elisa_armed_vcpu *av)
 {
@@ -170,6 +181,12 @@ static enum elisa_error cause(const struct elisa_exit *x)
 	default:
 		return ELISA_E_INTERCEPT;
 	}
+}
+
+/* Nobody's, or being taken away. */
+static bool is_lost(const struct elisa_context *ctx)
+{
+	return !ctx || READ_ONCE(ctx->dead);
 }
 
 /* 0 when the context is being taken away: its pages may be gone. */
@@ -279,7 +296,7 @@ bool elisa_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 
 	elisa_kvm_read_exit(vcpu, &x);
 	transparent = is_transparent(&x);
-	if (!av->current_context) {
+	if (is_lost(av->current_context)) {
 		abort_crossing(av, ELISA_E_REVOKED);
 		return !transparent;
 	}
@@ -377,12 +394,10 @@ void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	if (elisa_kvm_nested(vcpu))
 		return;
 	now = ktime_get_mono_fast_ns();
-	if (unlikely(ev->off_default &&
-		     (!av->current_context || READ_ONCE(av->current_context->dead) ||
-		      elisa_kvm_injecting())))
-		abort_crossing(av, ELISA_E_REVOKED);
+	if (unlikely(ev->off_default && (is_lost(av->current_context) || elisa_kvm_injecting())))
+		abort_at_entry(av, ELISA_E_REVOKED);
 	if (unlikely(ev->off_default && over_time(av, now)))
-		abort_crossing(av, ELISA_E_INTERRUPTED);
+		abort_at_entry(av, ELISA_E_INTERRUPTED);
 	if (unlikely(READ_ONCE(av->unused) && !ev->off_default)) {
 		elisa_kvm_disable_vmfunc(vcpu);
 		elisa_vcpu_release_later(av);
@@ -399,7 +414,7 @@ void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	}
 	if (unlikely(!may_cross(av))) {
 		if (ev->off_default)
-			abort_crossing(av, ELISA_E_RESET);
+			abort_at_entry(av, ELISA_E_RESET);
 		stop_crossing(av);
 		return;
 	}
@@ -461,6 +476,8 @@ void elisa_reset(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	struct elisa_armed_vcpu *av = to_armed(ev);
 
 	if (ev->off_default) {
+		/* The APIC that it came from is reset, too. */
+		av->kept_vector = -1;
 		to_default(av);
 		elisa_kvm_scrub_vectors(vcpu);
 		atomic64_inc(&elisa_abort_reasons[ELISA_E_RESET - ELISA_E_FAULT]);
