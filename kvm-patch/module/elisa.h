@@ -169,6 +169,8 @@ struct elisa_armed_vcpu {
 	bool unused;                    /* no contexts left: release at next entry */
 	bool signal_held;               /* a signal that waits for it, too */
 	int kept_vector;                /* an interrupt that waits for the default context, or -1 */
+	bool registers_hidden;
+	unsigned long hidden[VCPU_REGS_R15 + 1]; /* the image's, while the vCPU is out of the guest */
 	u64 xcr0;                       /* when it was armed */
 	struct elisa_rate abort_rate;
 	struct elisa_landing landing;

@@ -17,7 +17,8 @@
  *
  * User space never sees a vCPU off its default context: it could set the registers of
  * a vCPU that is in the sub. Signals wait for the return, too; should KVM_RUN end in
- * there nevertheless, the crossing does.
+ * there nevertheless, the crossing does. The image's general registers are not in KVM's
+ * hands meanwhile, either: KVM_CAP_SYNC_REGS shows them ahead of the hook.
  */
 #include <asm/vmx.h>
 #include <linux/sched.h>
@@ -63,6 +64,7 @@ static void to_default(struct elisa_armed_vcpu *av)
 	av->in_gate = false;
 	av->current_context = NULL;
 	av->hook.off_default = false;
+	av->registers_hidden = false;
 	if (av->signal_held) {
 		av->signal_held = false;
 		set_thread_flag(TIF_SIGPENDING);
@@ -72,6 +74,34 @@ static void to_default(struct elisa_armed_vcpu *av)
 		elisa_kvm_queue_interrupt(av->vcpu, av->kept_vector);
 		av->kept_vector = -1;
 	}
+}
+
+/* RSP and RIP are in the VMCS, and say nothing of anybody's data. */
+static void hide_registers(struct elisa_armed_vcpu *av)
+{
+	unsigned long *regs = av->vcpu->arch.regs;
+	int i;
+
+	for (i = VCPU_REGS_RAX; i <= VCPU_REGS_R15; i++) {
+		if (i == VCPU_REGS_RSP)
+			continue;
+		av->hidden[i] = regs[i];
+		regs[i] = 0;
+	}
+	av->registers_hidden = true;
+}
+
+static void show_registers(struct elisa_armed_vcpu *av)
+{
+	int i;
+
+	/* KVM's exit fastpath comes back without a call of elisa_exit(). */
+	if (!av->registers_hidden)
+		return;
+	for (i = VCPU_REGS_RAX; i <= VCPU_REGS_R15; i++)
+		if (i != VCPU_REGS_RSP)
+			av->vcpu->arch.regs[i] = av->hidden[i];
+	av->registers_hidden = false;
 }
 
 static void abort_crossing(struct elisa_armed_vcpu *av, enum elisa_error why)
@@ -268,6 +298,7 @@ static void pass_over(struct elisa_armed_vcpu *av, const struct elisa_exit *x)
 		abort_crossing(av, ELISA_E_INTERRUPTED);
 	} else {
 		hold_signal(av);
+		hide_registers(av);
 	}
 }
 
@@ -422,6 +453,8 @@ void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		elisa_kvm_enable_vmfunc(vcpu, __pa(av->list));
 		av->in_smm = false;
 	}
+	if (ev->off_default)
+		show_registers(av);
 	av->entered = now;
 	elisa_kvm_hold_controls(vcpu);
 }
