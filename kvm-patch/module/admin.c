@@ -21,6 +21,17 @@ struct elisa_vm *elisa_vm_of(struct kvm *kvm)
 	return NULL;
 }
 
+/* For those who do not hold the lock: strangers must not keep it from others, nor wait for it. */
+bool elisa_vm_registered(struct kvm *kvm)
+{
+	bool yes;
+
+	rcu_read_lock();
+	yes = elisa_vm_of(kvm);
+	rcu_read_unlock();
+	return yes;
+}
+
 /* A VM ends. Its attachments go; its exports stay for those who are attached. */
 void elisa_vm_end(struct elisa_vm *vm)
 {

@@ -235,16 +235,6 @@ static u32 cost_of(u64 nr, int err)
 	}
 }
 
-static bool is_registered(struct kvm *kvm)
-{
-	bool yes;
-
-	rcu_read_lock();
-	yes = elisa_vm_of(kvm);
-	rcu_read_unlock();
-	return yes;
-}
-
 bool elisa_doorbell(struct kvm_vcpu *vcpu)
 {
 	unsigned long *regs = vcpu->arch.regs;
@@ -258,7 +248,7 @@ bool elisa_doorbell(struct kvm_vcpu *vcpu)
 		c.in[i] = c.out[i] = regs[arg_regs[i]];
 
 	/* A stranger must not be able to keep others waiting for the lock. */
-	if (!is_registered(vcpu->kvm)) {
+	if (!elisa_vm_registered(vcpu->kvm)) {
 		err = dispatch(&c);
 	} else {
 		mutex_lock(&elisa_lock);

@@ -201,6 +201,7 @@ int elisa_admin_init(void);
 void elisa_admin_exit(void);
 /* Under elisa_lock, or RCU and then only to know whether there is one. */
 struct elisa_vm *elisa_vm_of(struct kvm *kvm);
+bool elisa_vm_registered(struct kvm *kvm);
 void elisa_vm_end(struct elisa_vm *vm);
 void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 

@@ -44,6 +44,10 @@ static void vm_destroy(struct kvm *kvm)
 {
 	struct elisa_vm *vm;
 
+	/* Every VM of the host ends here. One that is not registered is none of ours, and cannot
+	 * become it: VM_ADD holds a reference to the VM. */
+	if (!elisa_vm_registered(kvm))
+		return;
 	mutex_lock(&elisa_lock);
 	vm = elisa_vm_of(kvm);
 	if (vm)
