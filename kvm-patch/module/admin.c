@@ -66,7 +66,7 @@ void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	if (vm)
 		list_for_each_entry_safe(att, next, &vm->attachments, vm_link)
 			elisa_detach(att);
-	mutex_unlock(&elisa_lock);
+	elisa_unlock();
 }
 
 static bool valid_label(const char *label)
@@ -128,7 +128,7 @@ static int vm_add(void __user *argp)
 	return err;
 }
 
-static struct elisa_vm *vm_by_id(u64 id)
+struct elisa_vm *elisa_vm_by_id(u64 id)
 {
 	struct elisa_vm *vm;
 
@@ -147,7 +147,7 @@ static int vm_remove(void __user *argp)
 
 	if (copy_from_user(&remove, argp, sizeof(remove)))
 		return -EFAULT;
-	vm = vm_by_id(remove.id);
+	vm = elisa_vm_by_id(remove.id);
 	if (!vm)
 		return -ENOENT;
 	list_for_each_entry_safe(export, next, &vm->exports, vm_link)
@@ -168,7 +168,7 @@ static int vm_quota(void __user *argp)
 
 	if (copy_from_user(&quota, argp, sizeof(quota)))
 		return -EFAULT;
-	vm = vm_by_id(quota.id);
+	vm = elisa_vm_by_id(quota.id);
 	if (!vm)
 		return -ENOENT;
 	SET_QUOTA(&vm->quota, quota, pinned_pages);
@@ -262,6 +262,7 @@ static int host_stats(void __user *argp)
 
 	s.abi_version = ELISA_ABI_VERSION;
 	s.throttled = atomic64_read(&elisa_throttled);
+	s.pinned_pages = elisa_pinned_pages();
 	for (i = 0; i < ARRAY_SIZE(s.abort_reasons); i++)
 		s.abort_reasons[i] = atomic64_read(&elisa_abort_reasons[i]);
 	list_for_each_entry(vm, &elisa_vms, link) {
@@ -316,6 +317,8 @@ static long admin_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	void __user *argp = (void __user *)arg;
 	long err = -ENOTTY;
 
+	if (cmd == ELISA_IOC_STATS)
+		elisa_unpin_settle();
 	mutex_lock(&elisa_lock);
 	switch (cmd) {
 	case ELISA_IOC_VM_ADD:
@@ -340,7 +343,7 @@ static long admin_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		err = export_revoke(argp);
 		break;
 	}
-	mutex_unlock(&elisa_lock);
+	elisa_unlock();
 	return err;
 }
 

@@ -254,12 +254,14 @@ bool elisa_doorbell(struct kvm_vcpu *vcpu)
 		mutex_lock(&elisa_lock);
 		c.vm = elisa_vm_of(vcpu->kvm);
 		err = dispatch(&c);
+		/* A call that adds memory lets go of the lock meanwhile. */
+		c.vm = elisa_vm_of(vcpu->kvm);
 		if (c.vm) {
 			if (err < 0 && -err < ELISA_REFUSALS)
 				c.vm->refusals[-err]++;
 			wait = elisa_rate_wait(&c.vm->rate, cost_of(c.nr, err));
 		}
-		mutex_unlock(&elisa_lock);
+		elisa_unlock();
 	}
 
 	regs[VCPU_REGS_RAX] = (s64)err;

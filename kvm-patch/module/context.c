@@ -137,7 +137,7 @@ static void release_work(struct work_struct *work)
 
 	mutex_lock(&elisa_lock);
 	armed_free(av);
-	mutex_unlock(&elisa_lock);
+	elisa_unlock();
 }
 
 /* In the vCPU's thread, interrupts off. */
@@ -357,5 +357,5 @@ void elisa_context_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 			elisa_context_end(av, slot);
 	elisa_kvm_set(vcpu, NULL);
 	armed_free(av);
-	mutex_unlock(&elisa_lock);
+	elisa_unlock();
 }

@@ -8,7 +8,8 @@
  *                                     gate EPT, sub EPT, stack, counters
  *   vcpu (armed) --- EPTP list, up to ELISA_SLOTS contexts
  *
- * Locking: elisa_lock covers all of it but what the exit path touches. The exit
+ * Locking: elisa_lock covers all of it but what the exit path touches. No memory of a VM
+ * is faulted in, and none unpinned, under it (pin.c); hence elisa_unlock(). The exit
  * path (exit.c) runs in the vCPU's own thread and uses only that vCPU's struct
  * elisa_armed_vcpu and its contexts; another thread that takes a context away sets
  * context.dead, sends every CPU an IPI (INVEPT), and may then free its pages:
@@ -66,9 +67,12 @@ struct elisa_vm {
 
 /* Guest pages held by the module, charged to the mm they were pinned through. */
 struct elisa_pins {
+	struct list_head link;
+	struct work_struct work;
 	struct mm_struct *mm;
-	struct page **pages;   /* may have NULLs */
-	u64 count;             /* slots in pages */
+	u64 vm_id;             /* whose quota they count on */
+	struct page **pages;
+	u64 count;             /* to be pinned */
 	u64 pinned;
 };
 
@@ -103,7 +107,8 @@ struct elisa_export {
 	u64 scratch_pde;                /* 2 MiB of one scratch page */
 	struct elisa_pages tables;
 	struct elisa_pages sealed;
-	struct list_head object_pins;   /* struct elisa_object_part */
+	struct list_head pins;          /* of the object's memory */
+	const void *adding;             /* the call that has let go of the lock, or NULL */
 };
 
 struct elisa_attachment {
@@ -135,7 +140,8 @@ struct elisa_region {
 	u64 chunks;                     /* mapped so far */
 	enum elisa_state state;
 	u32 refusal;
-	struct elisa_pins pins;
+	struct list_head pins;
+	const struct elisa_pins *adding; /* of a call that has let go of the lock, or NULL */
 	struct elisa_pages tables;
 };
 
@@ -202,6 +208,7 @@ void elisa_admin_exit(void);
 /* Under elisa_lock, or RCU and then only to know whether there is one. */
 struct elisa_vm *elisa_vm_of(struct kvm *kvm);
 bool elisa_vm_registered(struct kvm *kvm);
+struct elisa_vm *elisa_vm_by_id(u64 id);
 void elisa_vm_end(struct elisa_vm *vm);
 void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 
@@ -215,9 +222,14 @@ void *elisa_page_alloc(struct elisa_pages *pages);
 void elisa_pages_free(struct elisa_pages *pages);
 
 /* pin.c */
-int elisa_pin(struct elisa_vm *vm, struct elisa_pins *pins, u64 first, u64 gpa, u64 npages);
-int elisa_pins_init(struct elisa_pins *pins, struct elisa_vm *vm, u64 npages);
-void elisa_unpin(struct elisa_pins *pins, struct elisa_vm *vm);
+int elisa_pin_init(void);
+void elisa_pin_exit(void);
+struct elisa_pins *elisa_pins_create(struct elisa_vm *vm, u64 npages);
+int elisa_pin(struct kvm *kvm, struct elisa_pins *pins, u64 gpa);
+void elisa_unpin(struct elisa_pins *pins);
+void elisa_unlock(void);
+void elisa_unpin_settle(void);
+u64 elisa_pinned_pages(void);
 
 /* ept.c */
 #define EPT_R   1ull

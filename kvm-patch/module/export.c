@@ -13,11 +13,6 @@
 
 #include "elisa.h"
 
-struct elisa_object_part {
-	struct list_head link;
-	struct elisa_pins pins;
-};
-
 struct elisa_export *elisa_export_of(struct elisa_vm *vm, u64 handle)
 {
 	struct elisa_export *export;
@@ -70,7 +65,7 @@ static int scratch_create(struct elisa_export *export)
 /* No context of it is left: what it holds goes (I9). */
 static void strip(struct elisa_export *export)
 {
-	struct elisa_object_part *part, *next;
+	struct elisa_pins *pins, *next;
 
 	elisa_regions_free(export);
 	elisa_events_free(export);
@@ -78,10 +73,9 @@ static void strip(struct elisa_export *export)
 	memset(export->pdpte, 0, sizeof(export->pdpte));
 	elisa_pages_free(&export->tables);
 	elisa_pages_free(&export->sealed);
-	list_for_each_entry_safe(part, next, &export->object_pins, link) {
-		elisa_unpin(&part->pins, export->owner);
-		list_del(&part->link);
-		kfree(part);
+	list_for_each_entry_safe(pins, next, &export->pins, link) {
+		list_del(&pins->link);
+		elisa_unpin(pins);
 	}
 }
 
@@ -151,7 +145,7 @@ int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *ha
 	INIT_LIST_HEAD(&export->regions);
 	INIT_LIST_HEAD(&export->events);
 	INIT_LIST_HEAD(&export->contexts);
-	INIT_LIST_HEAD(&export->object_pins);
+	INIT_LIST_HEAD(&export->pins);
 	elisa_pages_init(&export->tables, vm);
 	elisa_pages_init(&export->sealed, vm);
 	list_add(&export->link, &elisa_exports);
@@ -178,6 +172,7 @@ int elisa_export_take_over(struct elisa_vm *vm, const char *name, u64 out[6])
 		if (strcmp(export->name, name))
 			continue;
 		export->handle = get_random_u64();
+		export->adding = NULL;
 		out[0] = export->handle;
 		out[1] = export->size;
 		out[2] = export->id;
@@ -208,45 +203,104 @@ static int map_page(struct elisa_export *export, u64 x, const void *page, u64 pr
 	return 0;
 }
 
-static int add_sealed(struct elisa_export *export, u64 x, u64 gpa, u64 len, u64 prot)
+/* The export that is being added to, unless it went, or another process took it over, while
+ * the lock was not held. */
+static struct elisa_export *still_adding(struct kvm *kvm, const void *what)
 {
-	u64 done;
+	struct elisa_vm *vm = elisa_vm_of(kvm);
+	struct elisa_export *export;
 
-	for (done = 0; done < len; done += PAGE_SIZE) {
-		void *page = elisa_page_alloc(&export->sealed);
-		int err;
+	if (!vm)
+		return NULL;
+	list_for_each_entry(export, &vm->exports, vm_link) {
+		if (export->adding == what) {
+			export->adding = NULL;
+			return export;
+		}
+	}
+	return NULL;
+}
 
-		if (!page)
-			return -ELISA_E_NOMEM;
-		if (kvm_read_guest(export->owner->kvm, gpa + done, page, PAGE_SIZE))
+static int read_guest(struct kvm *kvm, u64 gpa, struct elisa_pages *pages)
+{
+	struct page *page;
+
+	list_for_each_entry(page, &pages->list, lru) {
+		if (kvm_read_guest(kvm, gpa, page_address(page), PAGE_SIZE))
 			return -ELISA_E_MEMORY;
-		err = map_page(export, x + done, page, prot);
-		if (err)
-			return err;
+		gpa += PAGE_SIZE;
 		cond_resched();
 	}
 	return 0;
 }
 
-static int add_data(struct elisa_export *export, u64 x, u64 gpa, u64 len)
+static int add_sealed(struct elisa_export *export, u64 x, u64 gpa, u64 len, u64 prot)
 {
-	struct elisa_object_part *part = kzalloc(sizeof(*part), GFP_KERNEL_ACCOUNT);
-	u64 i, npages = len >> PAGE_SHIFT;
+	struct kvm *kvm = export->owner->kvm;
+	u64 done, vm_id = export->owner->id;
+	struct page *page, *next;
+	struct elisa_pages copy;
 	int err;
 
-	if (!part)
-		return -ELISA_E_NOMEM;
-	err = elisa_pins_init(&part->pins, export->owner, npages);
+	elisa_pages_init(&copy, export->owner);
+	for (done = 0; done < len; done += PAGE_SIZE) {
+		if (!elisa_page_alloc(&copy)) {
+			elisa_pages_free(&copy);
+			return -ELISA_E_NOMEM;
+		}
+	}
+
+	export->adding = &copy;
+	elisa_unlock();
+	err = read_guest(kvm, gpa, &copy);
+	mutex_lock(&elisa_lock);
+	export = still_adding(kvm, &copy);
+	copy.vm = elisa_vm_by_id(vm_id);
+	if (!export && !err)
+		err = -ELISA_E_NOENT;
 	if (err) {
-		kfree(part);
+		elisa_pages_free(&copy);
 		return err;
 	}
-	list_add(&part->link, &export->object_pins);
-	err = elisa_pin(export->owner, &part->pins, 0, gpa, npages);
-	for (i = 0; !err && i < npages; i++)
-		err = map_page(export, x + (i << PAGE_SHIFT),
-			       page_address(part->pins.pages[i]), EPT_RW);
-	/* On error some pages stay pinned and mapped, until the export goes. */
+
+	list_for_each_entry_safe(page, next, &copy.list, lru) {
+		list_move(&page->lru, &export->sealed.list);
+		/* On error what is left of them is not mapped, and goes with the export. */
+		if (!err)
+			err = map_page(export, x, page_address(page), prot);
+		x += PAGE_SIZE;
+		cond_resched();
+	}
+	return err;
+}
+
+static int add_data(struct elisa_export *export, u64 x, u64 gpa, u64 len)
+{
+	struct kvm *kvm = export->owner->kvm;
+	struct elisa_pins *pins;
+	u64 i;
+	int err;
+
+	pins = elisa_pins_create(export->owner, len >> PAGE_SHIFT);
+	if (IS_ERR(pins))
+		return PTR_ERR(pins);
+
+	export->adding = pins;
+	elisa_unlock();
+	err = elisa_pin(kvm, pins, gpa);
+	mutex_lock(&elisa_lock);
+	export = still_adding(kvm, pins);
+	if (!export && !err)
+		err = -ELISA_E_NOENT;
+	if (err) {
+		elisa_unpin(pins);
+		return err;
+	}
+
+	list_add(&pins->link, &export->pins);
+	for (i = 0; !err && i < pins->count; i++)
+		err = map_page(export, x + (i << PAGE_SHIFT), page_address(pins->pages[i]), EPT_RW);
+	/* On error they stay pinned, some of them mapped, until the export goes. */
 	return err;
 }
 
@@ -256,7 +310,7 @@ int elisa_export_add(struct elisa_vm *vm, u64 handle, u64 offset, u64 gpa, u64 l
 
 	if (!export)
 		return -ELISA_E_NOENT;
-	if (export->published)
+	if (export->published || export->adding)
 		return -ELISA_E_STATE;
 	if (!len || len > ELISA_ADD_MAX || ((offset | gpa | len) & (PAGE_SIZE - 1)) ||
 	    offset >= export->size || len > export->size - offset || gpa + len < gpa)
@@ -283,7 +337,7 @@ int elisa_export_publish(struct elisa_vm *vm, u64 handle, u64 entry)
 	/* The stub calls it with a 32-bit displacement. */
 	if (entry >= export->size || entry >= 1ull << 30)
 		return -ELISA_E_INVAL;
-	if (export->published)
+	if (export->published || export->adding)
 		return -ELISA_E_STATE;
 	export->entry = entry;
 	export->published = true;

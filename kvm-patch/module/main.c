@@ -52,7 +52,7 @@ static void vm_destroy(struct kvm *kvm)
 	vm = elisa_vm_of(kvm);
 	if (vm)
 		elisa_vm_end(vm);
-	mutex_unlock(&elisa_lock);
+	elisa_unlock();
 }
 
 static const struct elisa_ops ops = {
@@ -82,9 +82,12 @@ static int __init elisa_init(void)
 	/* The top half of the guest-physical space that a 4-level EPT covers. */
 	elisa_window_gpa = 1ull << (min_t(u32, boot_cpu_data.x86_phys_bits, 48) - 1);
 
-	err = elisa_context_init();
+	err = elisa_pin_init();
 	if (err)
 		return err;
+	err = elisa_context_init();
+	if (err)
+		goto pin;
 	err = elisa_guest_pt_init();
 	if (err)
 		goto context;
@@ -107,6 +110,8 @@ guest_pt:
 	elisa_guest_pt_exit();
 context:
 	elisa_context_exit();
+pin:
+	elisa_pin_exit();
 	return err;
 }
 
@@ -115,6 +120,7 @@ static void __exit elisa_exit_module(void)
 	elisa_kvm_unregister();
 	elisa_admin_exit();
 	elisa_context_exit();
+	elisa_pin_exit();
 	elisa_ept_exit();
 	elisa_guest_pt_exit();
 }

@@ -81,7 +81,6 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
 	struct elisa_region *region;
 	struct list_head *at;
 	u64 x;
-	int err;
 
 	/* Without a manager nobody would answer. */
 	if (att->state != ELISA_STATE_READY || !export->owner)
@@ -100,11 +99,7 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
 	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 	if (!region)
 		return -ELISA_E_NOMEM;
-	err = elisa_pins_init(&region->pins, att->vm, len >> PAGE_SHIFT);
-	if (err) {
-		kfree(region);
-		return err;
-	}
+	INIT_LIST_HEAD(&region->pins);
 	elisa_pages_init(&region->tables, att->vm);
 	region->owner = att;
 	region->attachment = att->number;
@@ -122,9 +117,9 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
 }
 
 /* Maps one 2 MiB chunk whose pages are pinned. */
-static int map_chunk(struct elisa_export *export, struct elisa_region *region, u64 chunk)
+static int map_chunk(struct elisa_export *export, struct elisa_region *region, u64 chunk,
+		     struct page **pages)
 {
-	struct page **pages = region->pins.pages + chunk * ELISA_CHUNK_PAGES;
 	u64 *pde = elisa_export_pde(export, region->x + chunk * ELISA_CHUNK);
 	u64 first = page_to_phys(pages[0]);
 	bool contiguous = IS_ALIGNED(first, ELISA_CHUNK);
@@ -148,25 +143,78 @@ static int map_chunk(struct elisa_export *export, struct elisa_region *region, u
 	return 0;
 }
 
+/* Is there anything in chunks [first, first + n)? */
+static bool is_taken(struct elisa_export *export, struct elisa_region *region, u64 first, u64 n)
+{
+	u64 chunk;
+
+	for (chunk = first; chunk < first + n; chunk++) {
+		u64 *pde = elisa_export_pde(export, region->x + chunk * ELISA_CHUNK);
+
+		if (pde && *pde)
+			return true;
+	}
+	return false;
+}
+
+/* The region that pins are for, unless it went while the lock was not held. */
+static struct elisa_region *still_adding(struct kvm *kvm, const struct elisa_pins *pins)
+{
+	struct elisa_vm *vm = elisa_vm_of(kvm);
+	struct elisa_attachment *att;
+	struct elisa_region *region;
+
+	if (!vm)
+		return NULL;
+	list_for_each_entry(att, &vm->attachments, vm_link) {
+		list_for_each_entry(region, &att->export->regions, link) {
+			if (region->adding == pins) {
+				region->adding = NULL;
+				return region;
+			}
+		}
+	}
+	return NULL;
+}
+
 int elisa_region_add(struct elisa_attachment *att, u64 number, u64 offset, u64 gpa, u64 len)
 {
 	struct elisa_region *region = live_region(att, number);
-	u64 chunk;
+	u64 first = offset / ELISA_CHUNK, n = len / ELISA_CHUNK;
+	struct kvm *kvm = att->vm->kvm;
+	struct elisa_pins *pins;
+	u64 i;
 	int err;
 
 	if (!region)
 		return -ELISA_E_NOENT;
-	if (region->state != ELISA_STATE_DEAD)
+	if (region->state != ELISA_STATE_DEAD || region->adding)
 		return -ELISA_E_STATE;
 	if (!len || len > ELISA_ADD_MAX || ((offset | gpa | len) & (ELISA_CHUNK - 1)) ||
 	    offset >= region->len || len > region->len - offset || gpa + len < gpa)
 		return -ELISA_E_INVAL;
+	if (is_taken(att->export, region, first, n))
+		return -ELISA_E_OVERLAP;
+	pins = elisa_pins_create(att->vm, len >> PAGE_SHIFT);
+	if (IS_ERR(pins))
+		return PTR_ERR(pins);
 
-	for (chunk = offset / ELISA_CHUNK; len; chunk++, gpa += ELISA_CHUNK, len -= ELISA_CHUNK) {
-		err = elisa_pin(att->vm, &region->pins, chunk * ELISA_CHUNK_PAGES, gpa,
-				ELISA_CHUNK_PAGES);
-		if (!err)
-			err = map_chunk(att->export, region, chunk);
+	region->adding = pins;
+	elisa_unlock();
+	err = elisa_pin(kvm, pins, gpa);
+	mutex_lock(&elisa_lock);
+	region = still_adding(kvm, pins);
+	if (!region && !err)
+		err = -ELISA_E_NOENT;
+	if (err) {
+		elisa_unpin(pins);
+		return err;
+	}
+
+	list_add(&pins->link, &region->pins);
+	for (i = 0; i < n; i++) {
+		err = map_chunk(region->owner->export, region, first + i,
+				pins->pages + i * ELISA_CHUNK_PAGES);
 		if (err)
 			return err; /* what is pinned goes with the region */
 		region->chunks++;
@@ -181,7 +229,7 @@ int elisa_region_commit(struct elisa_attachment *att, u64 number)
 
 	if (!region)
 		return -ELISA_E_NOENT;
-	if (region->state != ELISA_STATE_DEAD || !att->export->owner)
+	if (region->state != ELISA_STATE_DEAD || region->adding || !att->export->owner)
 		return -ELISA_E_STATE;
 	/* The image may use all of it, on others' vCPUs, so all of it must be there. */
 	if (region->chunks != region->len / ELISA_CHUNK)
@@ -201,6 +249,7 @@ static bool selects(u64 number, const struct elisa_region *region)
 /* Takes a region, or all of att's, away from the guest: to scratch, and unpinned. */
 void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *att, u64 number)
 {
+	struct elisa_pins *pins, *next;
 	struct elisa_region *region;
 	bool any = false;
 	u64 off, now;
@@ -227,7 +276,11 @@ void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *at
 		if (region->state != ELISA_STATE_DEAD)
 			region->rests_until =
 				now + 2 * ELISA_CROSSING_MS * (u64)NSEC_PER_MSEC;
-		elisa_unpin(&region->pins, att->vm);
+		list_for_each_entry_safe(pins, next, &region->pins, link) {
+			list_del(&pins->link);
+			elisa_unpin(pins);
+		}
+		region->adding = NULL;
 		elisa_pages_free(&region->tables);
 		att->vm->reserved -= region->len >> PAGE_SHIFT;
 		region->owner = NULL;

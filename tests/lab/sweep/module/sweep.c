@@ -202,7 +202,7 @@ static void revoke(struct kvm *kvm)
 		memcpy(sweep.revoked.label, vm->label, sizeof(vm->label));
 		elisa_vm_end(vm);
 	}
-	mutex_unlock(&elisa_lock);
+	elisa_unlock();
 }
 
 static void kill_manager(void)
