@@ -93,6 +93,23 @@ int paused(const std::string &export_name, double seconds)
     return ok ? 0 : 1;
 }
 
+int preempted(const std::string &export_name)
+{
+    const auto attachment = elisa::Attachment::attach(export_name);
+    if (!attachment) {
+        return apps::fail("lab-probe", attachment.error());
+    }
+    const auto outcome =
+        call_until(*attachment, [](const Outcome &so_far) { return !so_far.statuses.empty(); });
+    const bool ok = !outcome.broken && outcome.statuses.size() == 1 &&
+                    outcome.statuses.contains(-ELISA_E_INTERRUPTED);
+    apps::print_result({{"probe", "preempted"},
+                        {"calls", outcome.calls},
+                        {"errors", to_json(outcome)},
+                        {"ok", ok}});
+    return ok ? 0 : 1;
+}
+
 int nmis(const std::string &export_name, std::uint64_t wanted)
 {
     const auto attachment = elisa::Attachment::attach(export_name);

@@ -59,6 +59,8 @@ try {
     auto *paused = app.add_subcommand("paused");
     paused->add_option("EXPORT", export_name);
     paused->add_option("--seconds", seconds);
+    auto *preempted = app.add_subcommand("preempted");
+    preempted->add_option("EXPORT", export_name);
     auto *nmis = app.add_subcommand("nmis");
     nmis->add_option("EXPORT", export_name);
     nmis->add_option("--wanted", wanted);
@@ -99,6 +101,9 @@ try {
     }
     if (*paused) {
         return probes::paused(export_name, seconds);
+    }
+    if (*preempted) {
+        return probes::preempted(export_name);
     }
     if (*nmis) {
         return probes::nmis(export_name, wanted);

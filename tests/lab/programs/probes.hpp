@@ -104,6 +104,9 @@ int quotas(const std::string &export_name);
 // comes to harm (I6).
 int paused(const std::string &export_name, double seconds);
 
+// Makes long calls until one is cut short because its vCPU had no CPU for long.
+int preempted(const std::string &export_name);
+
 // Long calls until this VM has got `wanted` NMIs: none of them does a call any harm (I6).
 int nmis(const std::string &export_name, std::uint64_t wanted);
 
