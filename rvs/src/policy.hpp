@@ -35,24 +35,33 @@ struct Bucket {
     std::atomic<std::uint64_t> cost;      // ticks a unit, 40.24 fixed point
     std::atomic<std::uint64_t> tolerance; // ticks
 
-    // Takes `units` at time now. Wait-free: who shares the bucket are queues of one port.
+    // Takes `units` at time now, or changes nothing: the queues of a port share the bucket, and
+    // what one of them added only to take it back would look to the others like a clock that went
+    // back.
     bool take(std::uint64_t units, std::uint64_t now)
     {
         const auto price = static_cast<std::uint64_t>(
             (static_cast<unsigned __int128>(units) * cost.load(std::memory_order_relaxed)) >>
             cost_bits);
+        const std::uint64_t most = tolerance.load(std::memory_order_relaxed);
         std::uint64_t old = paid.load(std::memory_order_relaxed);
-        // Idle time is not saved up. A clock that went back (another CPU's) must not lock us out.
-        if (old < now || old - now > tolerance.load(std::memory_order_relaxed) * 2 + price) {
-            if (paid.compare_exchange_strong(old, now, std::memory_order_relaxed))
-                old = now;
+        for (int attempt = 0; attempt < attempts; ++attempt) {
+            // Idle time is not saved up. Nobody pays further ahead than the tolerance, so this is a
+            // clock that went back (another CPU's), which must not lock us out.
+            const std::uint64_t from = old < now || old - now > most * 2 ? now : old;
+            if (from + price > now + most)
+                return false;
+            if (paid.compare_exchange_strong(old, from + price, std::memory_order_relaxed))
+                return true;
         }
-        old = paid.fetch_add(price, std::memory_order_relaxed);
-        if (old + price <= now + tolerance.load(std::memory_order_relaxed))
-            return true;
-        paid.fetch_sub(price, std::memory_order_relaxed);
         return false;
     }
+
+  private:
+    // Each that fails is a frame of another queue that was let through meanwhile. After so many in
+    // a row this one is refused rather than let through unpaid: the limit holds, the port sends all
+    // that it may, and nothing that its other CPUs do keeps a call for longer.
+    static constexpr int attempts = 64;
 };
 
 struct Policy {

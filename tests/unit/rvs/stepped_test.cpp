@@ -3,9 +3,11 @@
 // are the objects that go into a sub context; with sanitizers there would be fifty times the
 // instructions.
 #include "packets.hpp"
+#include "policy.hpp"
 #include "stepped.hpp"
 #include "world.hpp"
 
+#include <atomic>
 #include <gtest/gtest.h>
 
 namespace rvs::test {
@@ -161,6 +163,36 @@ TEST(RvsStepped, FrozenAtAnyInstructionItStopsNobody)
     const auto at_tapped = tapped.receive_all(victim.source());
     EXPECT_EQ(at_tapped.size(), 1u + 1 + 1 + 6);
     EXPECT_EQ(at_receiver.size(), 4u + 1 + 1 + 1 + 6);
+}
+
+// Frozen at any instruction where it looks whether its port may still send, a queue changes nothing
+// for the port's others: not even two of them that are about to be refused.
+TEST(RvsStepped, QueuesThatAreBeingRefusedLetNobodyThrough)
+{
+    constexpr std::uint64_t now = std::uint64_t{1} << 40;
+    struct Shared {
+        Bucket bucket;
+        std::atomic<std::uint32_t> refused;
+    };
+    const Memory memory{sizeof(Shared)};
+    auto &shared = *reinterpret_cast<Shared *>(memory.data());
+    Bucket &bucket = shared.bucket;
+    bucket.cost = std::uint64_t{1} << Bucket::cost_bits;
+    bucket.tolerance = 125'000;
+    std::uint32_t steps = 0;
+    for (; shared.refused != 2 && !HasFailure(); ++steps) {
+        shared.refused = 0;
+        bucket.paid = now + 125'000; // used up
+        const auto large = [&] { shared.refused += bucket.take(RVIF_MAX_FRAME, now) ? 0 : 1; };
+        Stepped one{large};
+        Stepped other{large};
+        for (std::uint32_t i = 0; i < steps; ++i) {
+            one.step();
+            other.step();
+        }
+        ASSERT_FALSE(bucket.take(64, now)) << "after " << steps << " instructions";
+    }
+    EXPECT_GT(steps, 20u) << "it was not stepped";
 }
 
 // ------------------------------------------------------- calls that are cut short
