@@ -292,12 +292,11 @@ std::int64_t Core::set_mac(std::uint32_t cpu, std::uint32_t self, std::uint64_t 
         return -RVIF_E_STATE;
     if (port.pinned_mac.load())
         return mac == port.mac.load() ? 0 : -RVIF_E_STATE;
-    // Who may not send draws no frames of others; port_link() learns it later.
-    if (port.policy.has(policy::mute | policy::link_down) != 0) {
+    const std::uint32_t vlan = port.policy.native.load();
+    if (!port.policy.learns_announced(vlan)) { // port_link() or port_policy() does, later
         port.mac.store(mac);
         return 0;
     }
-    const std::uint32_t vlan = port.policy.native.load();
     switch (fdb().learn(fdb_key(mac, vlan), self, stamp.load(), &port.learned,
                         port.policy.mac_limit.load())) {
     case Learned::yes:

@@ -352,10 +352,11 @@ void learn_announced(Core &core, std::uint32_t index)
     Port &port = core.ports[index];
     const Policy &may = port.policy;
     const std::uint64_t mac = port.mac.load();
-    if (mac == 0 || !port.open.load() || may.has(policy::mute | policy::link_down) != 0)
+    const std::uint32_t vlan = may.native.load();
+    if (mac == 0 || !port.open.load() || !may.learns_announced(vlan))
         return;
     if (may.has(policy::own_macs) == 0 || may.owns(mac))
-        core.fdb().learn(fdb_key(mac, may.native.load()), index, core.stamp.load(), &port.learned,
+        core.fdb().learn(fdb_key(mac, vlan), index, core.stamp.load(), &port.learned,
                          may.mac_limit.load());
 }
 

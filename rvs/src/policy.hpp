@@ -89,6 +89,14 @@ struct Policy {
             return vlan == 0;
         return vlan != 0 && (vlan == native.load(std::memory_order_relaxed) || tagged_member(vlan));
     }
+    // Whether an address that the port's driver says is learned, in VLAN `untagged` (native). Who
+    // may not send draws no frames of others. Nor does who has tagged VLANs alone: its driver does
+    // not say in which of them, and 0 is that of ports that know none.
+    [[nodiscard]] bool learns_announced(std::uint32_t untagged) const
+    {
+        const std::uint32_t now = has(policy::mute | policy::link_down | policy::vlan);
+        return now == 0 || (now == policy::vlan && untagged != 0);
+    }
     [[nodiscard]] bool owns(std::uint64_t mac) const
     {
         for (const auto &own : macs) {

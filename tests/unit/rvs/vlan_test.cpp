@@ -167,6 +167,44 @@ TEST_F(Vlan, UnicastToAPortOutsideOfTheVlanIsDropped)
     EXPECT_EQ(net.send(0, frame(mac(9), mac(1))).size(), 3u) << "unknown in VLAN 10: flooded there";
 }
 
+// Where it is in the table.
+std::set<std::pair<std::uint32_t, std::uint32_t>> vlans_and_ports(const Switch &of, std::uint32_t n)
+{
+    std::set<std::pair<std::uint32_t, std::uint32_t>> found;
+    FdbEntry entry;
+    std::size_t cursor = 0;
+    while (of.fdb_read(cursor, &entry, 1) != 0) {
+        if (entry.mac == word(mac(n)))
+            found.emplace(entry.vlan, static_cast<std::uint32_t>(entry.port));
+    }
+    return found;
+}
+
+TEST_F(Vlan, AddressSaidAtAPortWithoutUntaggedFramesIsLearnedInNoVlan)
+{
+    using Found = std::set<std::pair<std::uint32_t, std::uint32_t>>;
+    const PortId trunk_only{3};
+    const Bytes f = frame(mac(9), mac(1), 90);
+    net.introduce(5, 9);
+    ASSERT_EQ(net[3].call(RVIF_OP_SET_MAC, word(mac(9))), 0);
+    EXPECT_EQ(net.reached(6, f), Ports{5}) << "it is still where it was";
+    PortInfo info;
+    ASSERT_TRUE(net.world->port_info(trunk_only, info));
+    EXPECT_EQ(info.mac, word(mac(9)));
+
+    // Nor is it learned when the manager would make up for it.
+    EXPECT_EQ(net.world->port_link(trunk_only, false), Error::none);
+    EXPECT_EQ(net.world->port_link(trunk_only, true), Error::none);
+    EXPECT_EQ(vlans_and_ports(*net.world, 9), (Found{{0, 5}}));
+    EXPECT_EQ(net.world->mac_flush(no_port), Error::none);
+    EXPECT_EQ(vlans_and_ports(*net.world, 9), Found{});
+    EXPECT_EQ(net.world->port_policy(trunk_only, trunk(ten)), Error::none);
+    EXPECT_EQ(vlans_and_ports(*net.world, 9), Found{});
+    // Until the port has a VLAN for it.
+    EXPECT_EQ(net.world->port_policy(trunk_only, trunk(ten, 20)), Error::none);
+    EXPECT_EQ(vlans_and_ports(*net.world, 9), (Found{{20, 3}}));
+}
+
 TEST(VlanOptions, AreChecked)
 {
     World world;
