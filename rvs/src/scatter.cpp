@@ -32,7 +32,7 @@ std::uint32_t Scatter::scatter(Address descs, std::uint32_t i, std::uint32_t cou
 {
     Scope scope{};
     const bool tags = (policy_ & policy::vlan) != 0;
-    scope.vlan = tags ? port_.policy.native.load(relaxed) : 0;
+    scope.vlan = untagged_;
     std::uint64_t eligible = core_.vlan_ports[scope.vlan].load(relaxed) & ~bit(self_) &
                              ~core_.down_ports.load(relaxed) & ~core_.capture_ports.load(relaxed);
     if ((policy_ & policy::isolated) != 0)

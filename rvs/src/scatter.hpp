@@ -20,14 +20,19 @@ namespace rvs {
 
 class Scatter : protected Runs {
   protected:
-    explicit Scatter(const Runs &so_far) : Runs{so_far}, lanes_{&core_.lanes[source_][0][0]} {}
+    explicit Scatter(const Runs &so_far)
+        : Runs{so_far}, lanes_{&core_.lanes[source_][0][0]},
+          untagged_{(policy_ & policy::vlan) != 0
+                        ? port_.policy.native.load(std::memory_order_relaxed)
+                        : 0}
+    {
+    }
 
     // Whether what the sender may do can be told from MAC table and bitmaps alone.
     [[nodiscard]] bool may_scatter() const
     {
         return (policy_ & policy::each_frame) == 0 &&
-               ((policy_ & policy::vlan) == 0 ||
-                port_.policy.native.load(std::memory_order_relaxed) != 0);
+               ((policy_ & policy::vlan) == 0 || untagged_ != 0);
     }
 
     // Frames from i on, as far as they are plain ones to known receivers that take them as they
@@ -68,7 +73,10 @@ class Scatter : protected Runs {
     void not_posted(std::uint32_t port, std::uint32_t unit);
     void publish(std::uint32_t consumed, std::uint32_t n);
 
-    Lane *lanes_;                          // of the source: by port, then by queue
+    Lane *lanes_; // of the source: by port, then by queue
+    // VLAN of its frames without a tag. Looked at once a call: what may_scatter() has found to be
+    // one must not have become 0, the VLAN of ports that know none, when it is used.
+    std::uint32_t untagged_;
     Lane *target_[RVIF_MAX_PORTS];         // null: pick() tells
     std::uint64_t begun_[RVIF_MAX_QUEUES]; // by receive queue: ports whose lane pick() has met
     Copy copies_[lane_batch];

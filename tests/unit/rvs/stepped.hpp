@@ -40,6 +40,14 @@ class Stepped {
         ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
         alive_ = waited();
     }
+    // As fast as it goes, to the end.
+    void finish()
+    {
+        while (alive_) {
+            ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
+            alive_ = waited();
+        }
+    }
 
   private:
     bool waited()

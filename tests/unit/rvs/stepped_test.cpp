@@ -165,6 +165,68 @@ TEST(RvsStepped, FrozenAtAnyInstructionItStopsNobody)
     EXPECT_EQ(at_receiver.size(), 4u + 1 + 1 + 1 + 6);
 }
 
+// A burst that scatters, from an access port that is made one of tagged VLANs alone before any of
+// the call's instructions: it reaches its old VLAN or nobody, not the ports that know no VLANs.
+TEST(RvsStepped, PortWhoseVlanChangesUnderACallReachesNobodyOutsideOfIt)
+{
+    World world;
+    const std::uint16_t ten[] = {10};
+    PortOptions access;
+    access.native_vlan = 10;
+    PortOptions tagged_alone;
+    tagged_alone.trunk = ten;
+    tagged_alone.trunk_count = 1;
+    Guest sender{world, 0};
+    Guest inside[] = {{world, 1}, {world, 2}};
+    Guest outside[] = {{world, 3}, {world, 4}};
+    sender.join(access);
+    for (std::uint32_t i = 0; i < 2; ++i) { // the same two addresses in both VLANs
+        inside[i].join(access);
+        outside[i].join();
+        ASSERT_EQ(inside[i].send(frame(broadcast, mac(i))), 1);
+        ASSERT_EQ(outside[i].send(frame(broadcast, mac(i))), 1);
+        outside[i].post(sender.source(), 64);
+    }
+    constexpr std::uint32_t n = 12;
+    for (std::uint32_t i = 0; i < n; ++i)
+        sender.desc(i, {sender.stage(frame(mac(i % 2), mac(5), 60 + i, i)), 60 + i});
+    const auto arrived = [&](Guest *guests) {
+        return guests[0].stats().frames.rx_frames + guests[1].stats().frames.rx_frames;
+    };
+    const auto send = [&] { sender.transmit(n); };
+    // Whether the call whose port is changed after so many instructions goes on with the old VLAN.
+    const auto goes_on = [&](std::uint32_t after) {
+        send(); // so it knows that they scatter
+        for (Guest &g : inside) {
+            g.receive_all(sender.source());
+            g.post(sender.source(), 64);
+        }
+        const std::uint64_t before = arrived(inside);
+        {
+            Stepped call{send};
+            for (std::uint32_t i = 0; i < after && call.alive(); ++i)
+                call.step();
+            EXPECT_EQ(world->port_policy(sender.id(), tagged_alone), Error::none);
+            call.finish();
+        }
+        EXPECT_EQ(arrived(outside), 0u) << "after " << after << " instructions";
+        EXPECT_EQ(world->port_policy(sender.id(), access), Error::none);
+        return arrived(inside) != before;
+    };
+    std::uint32_t not_yet = 0;
+    std::uint32_t looked = 1 << 14;
+    EXPECT_FALSE(goes_on(not_yet));
+    EXPECT_TRUE(goes_on(looked));
+    while (looked - not_yet > 1) {
+        const std::uint32_t middle = (not_yet + looked) / 2;
+        (goes_on(middle) ? looked : not_yet) = middle;
+    }
+    // It looks at its VLAN there, for the last time.
+    ASSERT_GT(looked, 60u) << "it was not stepped";
+    for (std::uint32_t after = looked - 60; after < looked + 10 && !HasFailure(); ++after)
+        goes_on(after);
+}
+
 // Frozen at any instruction where it looks whether its port may still send, a queue changes nothing
 // for the port's others: not even two of them that are about to be refused.
 TEST(RvsStepped, QueuesThatAreBeingRefusedLetNobodyThrough)
