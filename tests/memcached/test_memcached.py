@@ -185,6 +185,35 @@ class MemcachedTest(unittest.TestCase):
         self.assertEqual(client.get("k"), b"ok")
         client.close()
 
+    def test_answers_that_nobody_reads_cost_little_memory(self) -> None:
+        other = self.client(self.port)
+        big = os.urandom(1 << 20)
+        other.set("big", big, noreply=False)
+        other.set("number", b"0", noreply=False)
+        value = b"VALUE big 0 1048576\r\n" + big + b"\r\n"
+        front_end = Path(f"/proc/{self.started[1].process.pid}/status")
+        requests = [  # and how many answers of how many values they ask for
+            (b"get " + b"big " * 4000 + b"\r\n", 1, 4000),
+            (b"gat 0" + b" big" * 200 + b"\r\n", 1, 200),
+            (b"get big\r\n" * 200, 200, 1),
+        ]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as raw:
+            stream = raw.makefile("rb", buffering=1 << 20)
+            for i, (request, answers, values) in enumerate(requests, start=1):
+                raw.sendall(request + b"incr number 1\r\nget number\r\n")
+                for _ in range(50):  # others are served meanwhile
+                    self.assertEqual(other.get("number"), str(i - 1).encode())
+                resident = int(re.search(r"VmRSS:\s+(\d+) kB", front_end.read_text())[1])
+                self.assertLess(resident, 128 << 10, request[:20])
+                for _ in range(answers):
+                    for _ in range(values):
+                        self.assertTrue(stream.read(len(value)) == value)
+                    self.assertEqual(stream.readline(), b"END\r\n")
+                self.assertEqual([stream.readline() for _ in range(4)],
+                                 [b"%d\r\n" % i, b"VALUE number 0 1\r\n", b"%d\r\n" % i, b"END\r\n"])
+            stream.close()
+        other.close()
+
     def test_the_command_line_sees_the_same(self) -> None:
         client = self.client(self.port)
         client.set("key", b"value", noreply=False)

@@ -57,15 +57,20 @@ std::chrono::milliseconds lifetime(std::int64_t expires)
                                      (seconds <= 0 ? 1 : 0)};
 }
 
+// Empty: there is none left.
+std::string_view take_word(std::string_view &text)
+{
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(word.size());
+    return word;
+}
+
 std::vector<std::string_view> split(std::string_view text)
 {
     std::vector<std::string_view> words;
-    while (!text.empty()) {
-        const std::size_t space = std::min(text.find(' '), text.size());
-        if (space != 0) {
-            words.push_back(text.substr(0, space));
-        }
-        text.remove_prefix(std::min(space + 1, text.size()));
+    for (auto word = take_word(text); !word.empty(); word = take_word(text)) {
+        words.push_back(word);
     }
     return words;
 }
@@ -86,7 +91,11 @@ bool Conversation::feed(std::string_view bytes, std::string &out)
     in_.append(bytes);
     std::size_t at = 0;
     bool open = true;
-    while (open) {
+    while (open && out.size() < most_unsent) {
+        if (retrieval_) {
+            retrieve(out);
+            continue;
+        }
         if (skip_ != 0) {
             const std::size_t n = std::min(skip_, in_.size() - at);
             skip_ -= n;
@@ -133,6 +142,7 @@ bool Conversation::feed(std::string_view bytes, std::string &out)
         open = line(std::string{text}, out);
     }
     in_.erase(0, at);
+    stopped_ = open && out.size() >= most_unsent;
     return open;
 }
 
@@ -314,23 +324,54 @@ void Conversation::get(const Words &words, bool versions, std::string &out)
         out += "ERROR\r\n";
         return;
     }
-    const std::size_t before = out.size();
-    for (std::size_t i = 1; i < words.size(); ++i) {
-        if (!is_key(words[i])) {
-            out.resize(before);
-            out += bad_line;
+    begin_retrieval(std::span{words}.subspan(1), {.versions = versions}, out);
+}
+
+void Conversation::get_and_touch(const Words &words, bool versions, std::string &out)
+{
+    std::int64_t expires = 0;
+    if (words.size() < 3 || !number(words[1], expires)) {
+        out += words.size() < 3 ? "ERROR\r\n" : "CLIENT_ERROR invalid exptime argument\r\n";
+        return;
+    }
+    begin_retrieval(std::span{words}.subspan(2), {.versions = versions, .expires = expires}, out);
+}
+
+// All keys are looked at before the first value is shown, for that may have been sent by then.
+void Conversation::begin_retrieval(std::span<const std::string_view> keys, Retrieval what,
+                                   std::string &out)
+{
+    if (!std::ranges::all_of(keys, is_key)) {
+        out += bad_line;
+        return;
+    }
+    const std::string_view last = keys.back();
+    what.keys.assign(keys.front().data(), last.data() + last.size());
+    retrieval_ = std::move(what);
+}
+
+void Conversation::retrieve(std::string &out)
+{
+    std::string_view left = std::string_view{retrieval_->keys}.substr(retrieval_->at);
+    while (out.size() < most_unsent) {
+        const std::string_view key = take_word(left);
+        if (key.empty()) {
+            out += "END\r\n";
+            retrieval_.reset();
             return;
         }
-        const auto value = client_.get(words[i]);
+        const auto value =
+            retrieval_->expires ? renew(key, *retrieval_->expires) : client_.get(key);
         if (!value) {
             out += failed(value.error());
+            retrieval_.reset();
             return;
         }
         if (*value) {
-            show(words[i], **value, versions, out);
+            show(key, **value, retrieval_->versions, out);
         }
     }
-    out += "END\r\n";
+    retrieval_->at = retrieval_->keys.size() - left.size();
 }
 
 elisa::Result<std::optional<Value>> Conversation::renew(std::string_view key, std::int64_t expires)
@@ -353,30 +394,6 @@ elisa::Result<std::optional<Value>> Conversation::renew(std::string_view key, st
             return value;
         }
     }
-}
-
-void Conversation::get_and_touch(const Words &words, bool versions, std::string &out)
-{
-    std::int64_t expires = 0;
-    if (words.size() < 3 || !number(words[1], expires)) {
-        out += words.size() < 3 ? "ERROR\r\n" : "CLIENT_ERROR invalid exptime argument\r\n";
-        return;
-    }
-    for (std::size_t i = 2; i < words.size(); ++i) {
-        if (!is_key(words[i])) {
-            out += bad_line;
-            return;
-        }
-        const auto value = renew(words[i], expires);
-        if (!value) {
-            out += failed(value.error());
-            return;
-        }
-        if (*value) {
-            show(words[i], **value, versions, out);
-        }
-    }
-    out += "END\r\n";
 }
 
 std::string Conversation::touch(const Words &words)

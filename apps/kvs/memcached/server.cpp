@@ -74,7 +74,8 @@ void Server::run(const std::atomic<bool> &stop)
             fds.push_back({.fd = listener.get(), .events = POLLIN, .revents = 0});
         }
         for (const Peer &peer : peers_) {
-            const bool listens = peer.open && peer.out.size() < most_unsent;
+            // Who does not read his answers is not listened to.
+            const bool listens = peer.open && !peer.conversation.stopped();
             fds.push_back({.fd = peer.socket.get(),
                            .events = static_cast<short>((listens ? POLLIN : 0) |
                                                         (peer.out.empty() ? 0 : POLLOUT)),
@@ -140,6 +141,9 @@ bool Server::send(Peer &peer)
         sent += static_cast<std::size_t>(n);
     }
     peer.out.erase(0, sent);
+    if (peer.out.empty() && peer.conversation.stopped()) {
+        peer.open = peer.conversation.feed({}, peer.out);
+    }
     return true;
 }
 

@@ -28,8 +28,6 @@ class Server {
         std::string out;
         bool open = true; // false: what is in `out`, and then the end
     };
-    // Who does not read his answers is not listened to.
-    static constexpr std::size_t most_unsent = std::size_t{4} << 20;
 
     void accept(int listener);
     // False: it is over.
