@@ -149,6 +149,19 @@ class MemcachedTest(unittest.TestCase):
         for client in (here, there, alone, again):
             client.close()
 
+    def test_a_value_that_is_too_large_takes_the_old_one_along_if_it_was_set(self) -> None:
+        longest = 1 << 20  # for the protocol; the quarter of 4 MB that `alone` may put at once is just too little for it
+        for port, length in ((self.port, longest + 1), (self.front_end("alone"), longest)):
+            client = self.client(port)
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as raw, raw.makefile("rb") as stream:
+                for command in (b"add", b"replace", b"append", b"prepend", b"cas", b"set"):
+                    client.set("k", b"old", noreply=False)
+                    version = b" " + client.gets("k")[1] if command == b"cas" else b""
+                    raw.sendall(command + b" k 0 0 %d" % length + version + b"\r\n" + b"x" * length + b"\r\n")
+                    self.assertEqual(stream.readline(), b"SERVER_ERROR object too large for cache\r\n", command)
+                    self.assertEqual(client.get("k"), None if command == b"set" else b"old", command)
+            client.close()
+
     def test_nonsense_is_answered_and_does_no_harm(self) -> None:
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
             stream = raw.makefile("rwb")

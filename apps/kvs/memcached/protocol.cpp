@@ -224,16 +224,24 @@ bool Conversation::begin_storage(Storage::Kind kind, const Words &given, std::st
     }
     storage_.key = words[1];
     if (length > KVS_MAX_VALUE) {
+        const std::string answer = refuse_too_large();
         if (!storage_.noreply) {
-            out += too_large;
+            out += answer;
         }
         skip_ = length + 2;
-        // What was there is not what the client believes to be there.
-        static_cast<void>(client_.erase(storage_.key));
         return true;
     }
     wanted_ = length + 2;
     return true;
+}
+
+std::string Conversation::refuse_too_large()
+{
+    // After a set, the client believes that what was there has gone; after the others it does not.
+    if (storage_.kind == Storage::Kind::set) {
+        static_cast<void>(client_.erase(storage_.key));
+    }
+    return std::string{too_large};
 }
 
 std::string Conversation::store(std::string_view data)
@@ -253,7 +261,7 @@ std::string Conversation::store(std::string_view data)
                                                    : If::always;
     const auto put = client_.put(storage_.key, data, how);
     if (!put) {
-        return failed(put.error());
+        return put.error().code == elisa::Errc::quota ? refuse_too_large() : failed(put.error());
     }
     switch (*put) {
     case Status::done:

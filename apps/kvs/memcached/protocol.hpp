@@ -51,6 +51,7 @@ class Conversation {
 
     bool line(std::string_view text, std::string &out);
     bool begin_storage(Storage::Kind kind, const Words &words, std::string &out);
+    [[nodiscard]] std::string refuse_too_large();
     [[nodiscard]] std::string store(std::string_view data);
     [[nodiscard]] std::string join(std::string_view data);
     void get(const Words &words, bool versions, std::string &out);
