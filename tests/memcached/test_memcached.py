@@ -162,6 +162,27 @@ class MemcachedTest(unittest.TestCase):
                     self.assertEqual(client.get("k"), None if command == b"set" else b"old", command)
             client.close()
 
+    def test_what_follows_bad_data_is_no_command_however_it_comes(self) -> None:
+        client = self.client(self.port)
+        client.set("other", b"value", noreply=False)
+        cases = [
+            [b"set k 0 0 3\r\nabcdefgh", b"flush_all\r\n"],
+            [b"set k 0 0 3\r\nabcde", b"flush_all\r", b"\n"],
+            [b"set k 0 0 3\r\nabcd", b"e", b"delete other", b" noreply\r\n"],
+            [b"set k 0 0 3\r\nabcd\n"],  # this line has ended
+            [b"set k 0 0 3\r\nabcdef", b"x" * 1_000_000, b"x" * 1_000_000, b"flush_all\r\n"],
+        ]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw, raw.makefile("rb") as stream:
+            for case in cases:
+                for segment in case:
+                    raw.sendall(segment)
+                    for _ in range(2):  # it has read that before it looks here again
+                        client.get("k")
+                raw.sendall(b"get other\r\n")
+                self.assertEqual(list(iter(stream.readline, b"END\r\n")),
+                                 [b"CLIENT_ERROR bad data chunk\r\n", b"VALUE other 0 5\r\n", b"value\r\n"], case[0])
+        client.close()
+
     def test_nonsense_is_answered_and_does_no_harm(self) -> None:
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
             stream = raw.makefile("rwb")

@@ -104,6 +104,14 @@ bool Conversation::feed(std::string_view bytes, std::string &out)
                 break;
             }
         }
+        if (skips_line_) {
+            const std::size_t end = in_.find('\n', at);
+            skips_line_ = end == std::string::npos;
+            at = skips_line_ ? in_.size() : end + 1;
+            if (skips_line_) {
+                break;
+            }
+        }
         if (wanted_ != 0) {
             if (in_.size() - at < wanted_) {
                 break;
@@ -116,9 +124,7 @@ bool Conversation::feed(std::string_view bytes, std::string &out)
                 answer = store(data.substr(0, data.size() - 2));
             } else {
                 answer = "CLIENT_ERROR bad data chunk\r\n";
-                // What follows the data up to the end of the line is no command.
-                const std::size_t end = in_.find('\n', at);
-                at = end == std::string::npos ? in_.size() : end + 1;
+                skips_line_ = !data.ends_with('\n');
             }
             if (!storage_.noreply) {
                 out += answer;

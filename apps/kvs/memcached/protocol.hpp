@@ -72,8 +72,9 @@ class Conversation {
     std::string in_;
     Storage storage_;
     std::optional<Retrieval> retrieval_;
-    std::size_t wanted_ = 0; // bytes of data and the CR LF behind them; 0: a line is next
-    std::size_t skip_ = 0;   // of data that is too long
+    std::size_t wanted_ = 0;  // bytes of data and the CR LF behind them; 0: a line is next
+    std::size_t skip_ = 0;    // of data that is too long
+    bool skips_line_ = false; // the rest of a line that data were to end
     bool stopped_ = false;
 };
 
