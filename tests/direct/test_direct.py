@@ -300,6 +300,32 @@ class DirectTest(unittest.TestCase):
         self.assertNotEqual(0, manager.wait())
         self.assertIn("--stats: Value often not in range", manager.output())
 
+    def test_nobody_elses_socket_is_taken(self) -> None:
+        def refusal(*arguments: str) -> str:
+            manager = self.bed.program("second", [str(BUILD / "guest/bin/vmnet"), "--backend", "direct", *arguments])
+            self.assertEqual(1, manager.wait())
+            return manager.output()
+
+        path, control = str(self.bed.socket), f"{self.bed.socket}.control"
+        self.assertIn(f"{path} is in use: stop the program that listens there, or choose another path (--control PATH",
+                      refusal("--socket", path, "--control", path))
+        first = self.bed.manager()
+        for arguments in (("--socket", path), ("--socket", control), ("--socket", path + "2", "--control", path),
+                          ("--socket", path + "2", "--control", control)):
+            self.assertIn("is in use", refusal(*arguments))
+        file = self.bed.folder / "file"
+        file.write_text("something else")
+        for arguments in (("--socket", str(file)), ("--socket", path + "2", "--control", str(file))):
+            self.assertIn("is no socket: remove it, or choose another path", refusal(*arguments))
+        self.assertEqual("something else", file.read_text())
+        self.assertTrue(first.running())
+        for socket_path in (path, control):
+            self.assertEqual(0o600, os.stat(socket_path).st_mode & 0o777)
+
+        first.kill()
+        self.bed.manager()
+        self.ends_well(self.bed.program("elisactl", [str(BUILD / "host/bin/elisactl"), "--socket", control, "port", "list"]))
+
     @unittest.skipUnless(HUGEPAGES_CAN_BE_HAD, "only root can reserve hugepages")
     def test_a_secondary_process_is_refused(self) -> None:
         self.bed.manager()

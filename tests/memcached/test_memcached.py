@@ -58,11 +58,14 @@ class MemcachedTest(unittest.TestCase):
             process.process.stdout.close()
         self.folder.cleanup()
 
-    def front_end(self, label: str, instance: int = 0) -> int:
-        process = Process(KVS, "memcached", "--socket", self.socket, "--label", label, "--instance", str(instance),
-                          "--listen", "127.0.0.1:0", ready=r"protocol at 127\.0\.0\.1:(\d+)")
+    def listening(self, where: str, label: str) -> Process:
+        process = Process(KVS, "memcached", "--socket", self.socket, "--label", label, "--listen", where,
+                          ready=r"protocol at (.+)")
         self.started.append(process)
-        return int(process.said[1])
+        return process
+
+    def front_end(self, label: str) -> int:
+        return int(self.listening("127.0.0.1:0", label).said[1].removeprefix("127.0.0.1:"))
 
     def client(self, port: int) -> Client:
         return Client(("127.0.0.1", port), connect_timeout=30, timeout=30)
@@ -271,6 +274,45 @@ class MemcachedTest(unittest.TestCase):
         self.assertEqual(exercise[0], 0, exercise[1])
         client.close()
 
+    def refusal(self, *arguments: str) -> str:
+        done = subprocess.run([KVS, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        return done.stderr
+
+    def test_nobody_elses_socket_is_taken(self) -> None:
+        path = self.folder.name + "/memcached.sock"
+        serve_there = ("memcached", "--socket", self.socket, "--label", "alone", "--listen", path)
+        Path(path).write_text("something else")
+        self.assertIn("is no socket: remove it, or choose another path", self.refusal(*serve_there))
+        self.assertEqual(Path(path).read_text(), "something else")
+        Path(path).unlink()
+
+        first = self.listening(path, "b")
+        client = Client("unix:" + path, connect_timeout=30, timeout=30)
+        client.set("key", b"value", noreply=False)
+        manage_there = ("manager", "--backend", "direct", "--socket", path, "--guest", "a")
+        for second in (serve_there, manage_there):
+            self.assertIn("is in use: stop the program that listens there", self.refusal(*second))
+        client.close()
+        self.assertEqual(client.get("key"), b"value")  # over another connection
+        client.close()
+
+        first.end(signal.SIGKILL)
+        self.listening(path, "b")
+        self.assertEqual(client.get("key"), b"value")
+        client.close()
+
+    def test_a_manager_that_hangs_is_not_waited_for(self) -> None:
+        path = self.folder.name + "/hangs.sock"
+        with contextlib.ExitStack() as sockets:
+            listener, *others = (sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) for _ in range(3))
+            listener.bind(path)
+            listener.listen(0)
+            others[0].connect(path)
+            others[1].setblocking(False)
+            self.assertRaises(BlockingIOError, others[1].connect, path)
+            self.assertIn("is in use", self.refusal("manager", "--backend", "direct", "--socket", path, "--guest", "a"))
+
     def test_bad_arguments_are_told(self) -> None:
         cases = {
             "": "begins with a label",
@@ -283,13 +325,8 @@ class MemcachedTest(unittest.TestCase):
             "a,namespace=": "none of namespace=NAME",
         }
         for guest, message in cases.items():
-            done = subprocess.run([KVS, "manager", "--backend", "direct", "--socket", self.socket + "2", "--guest", guest],
-                                  capture_output=True, text=True, timeout=60, check=False)
-            self.assertEqual(done.returncode, 1, guest)
-            self.assertIn(message, done.stderr, guest)
-        done = subprocess.run([KVS, "manager", "--backend", "direct", "--socket", self.socket, "--guest", "a"],
-                              capture_output=True, text=True, timeout=60, check=False)
-        self.assertIn("is in use", done.stderr)
+            self.assertIn(message, self.refusal("manager", "--backend", "direct", "--socket", self.socket + "2", "--guest", guest))
+        self.assertIn("is in use", self.refusal("manager", "--backend", "direct", "--socket", self.socket, "--guest", "a"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include "direct_server.hpp"
 
 #include "../client/src/direct_proto.hpp"
+#include "listen_unix.hpp"
 #include "service.hpp"
 
 #include <cerrno>
@@ -10,8 +11,6 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <vector>
 
 namespace kvs {
@@ -43,31 +42,13 @@ Result<std::unique_ptr<DirectServer>> DirectServer::create(const std::string &pa
         return make_error(Errc::invalid, "the store cannot be laid out");
     }
 
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof(address.sun_path)) {
-        return make_error(Errc::invalid, "the path of the socket is too long: " + path);
-    }
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    const auto *const name = reinterpret_cast<const sockaddr *>(&address);
-    if (struct stat st{}; ::stat(path.c_str(), &st) == 0) {
-        // Left over from a manager that was killed, unless somebody answers.
-        const UniqueFd probe{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
-        if (!S_ISSOCK(st.st_mode) || ::connect(probe.get(), name, sizeof(address)) == 0) {
-            return make_error(Errc::exists, path + " is in use: choose another path");
-        }
-        ::unlink(path.c_str());
-    }
-    server->listener_ =
-        UniqueFd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    if (!server->listener_ || ::bind(server->listener_.get(), name, sizeof(address)) != 0) {
-        return errno_error(errno, "cannot listen at " + path);
-    }
-    server->path_ = path;
     // Who can connect can read and write everything.
-    if (::chmod(path.c_str(), 0600) != 0 || ::listen(server->listener_.get(), 64) != 0) {
-        return errno_error(errno, "cannot listen at " + path);
+    auto listener = apps::listen_unix(path, SOCK_SEQPACKET, apps::Access::owner);
+    if (!listener) {
+        return std::move(listener).error();
     }
+    server->listener_ = std::move(*listener);
+    server->path_ = path;
     return server;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server.hpp"
 
+#include "listen_unix.hpp"
+
 #include <arpa/inet.h>
 #include <cerrno>
 #include <charconv>
@@ -8,7 +10,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 namespace kvs::memcached {
 
@@ -18,50 +19,52 @@ using elisa::make_error;
 using elisa::Result;
 using elisa::UniqueFd;
 
-Result<std::string> Server::listen(const std::string &where)
+namespace {
+
+Result<UniqueFd> listen_tcp(const std::string &where)
 {
-    sockaddr_un local{};
     sockaddr_in net{};
-    const bool is_path = where.find('/') != std::string::npos;
-    const int family = is_path ? AF_UNIX : AF_INET;
-    if (is_path) {
-        if (where.size() >= sizeof(local.sun_path)) {
-            return make_error(Errc::invalid, "the path of the socket is too long: " + where);
-        }
-        local.sun_family = AF_UNIX;
-        where.copy(local.sun_path, sizeof(local.sun_path) - 1);
-        ::unlink(where.c_str());
-    } else {
-        const std::size_t colon = where.rfind(':');
-        const std::string address = where.substr(0, colon);
-        std::uint16_t port = 0;
-        const char *const end = where.data() + where.size();
-        if (colon == std::string::npos ||
-            ::inet_pton(AF_INET, address.c_str(), &net.sin_addr) != 1 ||
-            std::from_chars(where.data() + colon + 1, end, port).ptr != end) {
-            return make_error(Errc::invalid, "'" + where +
-                                                 "' is no ADDRESS:PORT and no path: "
-                                                 "give 127.0.0.1:11211, for one");
-        }
-        net.sin_family = AF_INET;
-        net.sin_port = htons(port);
+    const std::size_t colon = where.rfind(':');
+    const std::string address = where.substr(0, colon);
+    std::uint16_t port = 0;
+    const char *const end = where.data() + where.size();
+    if (colon == std::string::npos || ::inet_pton(AF_INET, address.c_str(), &net.sin_addr) != 1 ||
+        std::from_chars(where.data() + colon + 1, end, port).ptr != end) {
+        return make_error(Errc::invalid, "'" + where +
+                                             "' is no ADDRESS:PORT and no path: "
+                                             "give 127.0.0.1:11211, for one");
     }
-    UniqueFd socket{::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    net.sin_family = AF_INET;
+    net.sin_port = htons(port);
+    UniqueFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     const int on = 1;
     ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const auto *const name = is_path ? reinterpret_cast<const sockaddr *>(&local)
-                                     : reinterpret_cast<const sockaddr *>(&net);
-    const socklen_t length = is_path ? sizeof local : sizeof net;
-    if (!socket || ::bind(socket.get(), name, length) != 0 || ::listen(socket.get(), 128) != 0) {
+    if (!socket ||
+        ::bind(socket.get(), reinterpret_cast<const sockaddr *>(&net), sizeof net) != 0 ||
+        ::listen(socket.get(), 128) != 0) {
         return errno_error(errno, "cannot listen at " + where);
+    }
+    return socket;
+}
+
+} // namespace
+
+Result<std::string> Server::listen(const std::string &where)
+{
+    const bool is_path = where.find('/') != std::string::npos;
+    auto socket =
+        is_path ? apps::listen_unix(where, SOCK_STREAM, apps::Access::umask) : listen_tcp(where);
+    if (!socket) {
+        return std::move(socket).error();
     }
     std::string said = where;
     if (!is_path) {
+        sockaddr_in net{};
         socklen_t size = sizeof net;
-        ::getsockname(socket.get(), reinterpret_cast<sockaddr *>(&net), &size);
+        ::getsockname(socket->get(), reinterpret_cast<sockaddr *>(&net), &size);
         said = where.substr(0, where.rfind(':') + 1) + std::to_string(ntohs(net.sin_port));
     }
-    listeners_.push_back(std::move(socket));
+    listeners_.push_back(std::move(*socket));
     return said;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "listener.hpp"
 
+#include "listen_unix.hpp"
+
 #include <arpa/inet.h>
 #include <cerrno>
 #include <charconv>
@@ -9,63 +11,22 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace vmnet::control {
 namespace {
 
 using elisa::errno_error;
-using elisa::Error;
 using elisa::Result;
 using elisa::UniqueFd;
 
 constexpr std::string_view unix_scheme = "unix:";
-constexpr int stream = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
-
-Error cannot_listen(const std::string &address, int error)
-{
-    return errno_error(error, "cannot listen at " + address);
-}
 
 Result<UniqueFd> listen_unix(const std::string &path)
 {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof(address.sun_path)) {
-        return elisa::make_error(elisa::Errc::invalid,
-                                 "the path of the socket is too long: " + path);
-    }
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    const auto *const name = reinterpret_cast<const sockaddr *>(&address);
     std::error_code ignored;
     std::filesystem::create_directories(std::filesystem::path{path}.parent_path(), ignored);
-    if (struct stat st{}; ::lstat(path.c_str(), &st) == 0) {
-        const UniqueFd probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        if (!S_ISSOCK(st.st_mode)) {
-            return elisa::make_error(elisa::Errc::busy,
-                                     path + " is there and is no socket: choose another path");
-        }
-        if (::connect(probe.get(), name, sizeof(address)) == 0) {
-            return elisa::make_error(
-                elisa::Errc::busy,
-                path + " is in use: stop the manager that listens there, or choose another path");
-        }
-        ::unlink(path.c_str());
-    }
-    UniqueFd fd{::socket(AF_UNIX, stream, 0)};
-    const mode_t old = ::umask(0177);
-    const bool bound = fd && ::bind(fd.get(), name, sizeof(address)) == 0;
-    const int error = errno;
-    ::umask(old);
-    if (!bound) {
-        return cannot_listen(path, error);
-    }
-    if (::listen(fd.get(), 16) != 0) {
-        return cannot_listen(path, errno);
-    }
-    return fd;
+    return apps::listen_unix(path, SOCK_STREAM, apps::Access::owner);
 }
 
 Result<UniqueFd> listen_tcp(const std::string &text)
@@ -96,11 +57,11 @@ Result<UniqueFd> listen_tcp(const std::string &text)
         return elisa::make_error(elisa::Errc::invalid,
                                  text + " is no address of this machine alone");
     }
-    UniqueFd fd{::socket(name->sa_family, stream, 0)};
+    UniqueFd fd{::socket(name->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     constexpr int on = 1;
     if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         ::bind(fd.get(), name, length) != 0 || ::listen(fd.get(), 16) != 0) {
-        return cannot_listen(text, errno);
+        return errno_error(errno, "cannot listen at " + text);
     }
     return fd;
 }

@@ -3,6 +3,7 @@
 
 #include "elisa/types.hpp"
 #include "elisa_abi.h"
+#include "listen_unix.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,8 +16,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 namespace vmnet {
 
@@ -106,31 +105,13 @@ bool DirectServer::make_memory(std::size_t capture_bytes, std::string &why)
 
 bool DirectServer::listen(std::string &why)
 {
-    const std::string &path = options_.socket;
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof(address.sun_path)) {
-        why = "the path of the socket is too long: " + path;
+    // Who can connect can read and write every packet.
+    auto listener = apps::listen_unix(options_.socket, SOCK_SEQPACKET, apps::Access::owner);
+    if (!listener) {
+        why = listener.error().message;
         return false;
     }
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    const auto *const where = reinterpret_cast<const sockaddr *>(&address);
-    // A socket that nobody listens on is left over from a manager that was killed.
-    if (struct stat st{}; ::stat(path.c_str(), &st) == 0) {
-        const Fd probe{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
-        if (!S_ISSOCK(st.st_mode) || ::connect(probe.get(), where, sizeof(address)) == 0) {
-            why = path + " is in use: stop the manager that listens there, or choose another path";
-            return false;
-        }
-        ::unlink(path.c_str());
-    }
-    listener_ = Fd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    if (!listener_ || ::bind(listener_.get(), where, sizeof(address)) != 0 ||
-        // Who can connect can read and write every packet.
-        ::chmod(path.c_str(), 0600) != 0 || ::listen(listener_.get(), 16) != 0) {
-        why = with_errno("cannot listen at " + path);
-        return false;
-    }
+    listener_ = std::move(*listener);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include "config.hpp"
 #include "console.hpp"
 #include "direct_proto.hpp"
+#include "elisa/unique_fd.hpp"
 #include "rvs/switch.hpp"
 
 #include <chrono>
@@ -113,7 +114,7 @@ class DirectServer {
     Client *find(ClientId id);
 
     DirectOptions options_;
-    rvif::direct::Fd listener_;
+    elisa::UniqueFd listener_;
     rvif::direct::Fd memory_fd_;
     void *memory_ = nullptr;
     std::size_t memory_bytes_ = 0;
