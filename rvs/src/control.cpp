@@ -12,23 +12,22 @@ namespace {
 // cut and what it does instead, so each leaves at any instruction what any other may begin with.
 class ControlFlag {
   public:
-    ControlFlag(Claim &claim, std::uint32_t cpu)
-        : claim_{claim}, held_{claim.take(cpu) != Claim::Result::busy}
-    {
-    }
+    ControlFlag(Claim &claim, std::uint32_t cpu) : claim_{claim}, taken_{claim.take(cpu)} {}
     ~ControlFlag()
     {
-        if (held_)
+        if (held())
             claim_.release();
     }
     ControlFlag(const ControlFlag &) = delete;
     ControlFlag &operator=(const ControlFlag &) = delete;
 
-    [[nodiscard]] bool held() const { return held_; }
+    [[nodiscard]] bool held() const { return taken_ != Claim::Result::busy; }
+    // The one before it was cut short.
+    [[nodiscard]] bool again() const { return taken_ == Claim::Result::again; }
 
   private:
     Claim &claim_;
-    bool held_;
+    Claim::Result taken_;
 };
 
 constexpr std::uint64_t bit(std::uint32_t n)
@@ -187,7 +186,8 @@ std::int64_t Core::start(std::uint32_t cpu, std::uint32_t self)
     const ControlFlag control{port.control_busy, cpu};
     if (!control.held())
         return -RVIF_E_BUSY;
-    if (port.started.load())
+    // A START that was cut short may have come that far: then the rest of it is to be done.
+    if (port.started.load() && !control.again())
         return -RVIF_E_STATE;
 
     std::uint32_t queues = 0;
@@ -201,6 +201,8 @@ std::int64_t Core::start(std::uint32_t cpu, std::uint32_t self)
     for (std::uint32_t q = 0; q < queues; ++q) {
         RxQueue &rx = port.rx[q];
         std::uint64_t state = rx.state.load(); // before the regions: see RxQueue::state
+        if ((state & RxQueue::live_bit) != 0)
+            continue; // since a START that was cut short
         const std::uint64_t live = (state + RxQueue::generation) | RxQueue::live_bit;
         if (!regions_hold(port, rx) || !rx.state.compare_exchange_strong(state, live)) {
             while (q-- != 0)

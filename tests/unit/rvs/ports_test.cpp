@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ports, regions and queues come and go.
+#include "core.hpp"
 #include "world.hpp"
 
 #include <gtest/gtest.h>
@@ -142,6 +143,24 @@ TEST(RvsPorts, StatesAreEnforced)
     EXPECT_EQ(guest.call(RVIF_OP_STOP), 0);
     EXPECT_EQ(guest.transmit(1), -RVIF_E_QUEUE); // must be set up again
     EXPECT_EQ(guest.call(RVIF_OP_START), 0);     // with no queues at all
+}
+
+// A set-up that ended between claiming a source and noting it, or a stop between forgetting and
+// releasing it.
+TEST(RvsPorts, SourceOfACallThatWasCutShortIsFoundAgain)
+{
+    World world;
+    Guest guest{world, 3, {.tx_queues = 2}};
+    guest.open();
+    std::atomic<std::uint64_t> &owner = static_cast<Core &>(*world).owners[5];
+    owner.store(Owner{owner.load()}.claimed(3, 1).word());
+    const std::uint64_t generation = Owner{owner.load()}.generation();
+    EXPECT_EQ(guest.setup_tx(0), 0);
+    EXPECT_EQ(guest.setup_tx(1), 5);
+    // Lanes that the call left are made good before they are used.
+    EXPECT_GT(Owner{owner.load()}.generation(), generation);
+    EXPECT_EQ(guest.call(RVIF_OP_STOP), 0);
+    EXPECT_FALSE(Owner{owner.load()}.taken());
 }
 
 TEST(RvsPorts, SourcesTellOfOthersThatStarted)
