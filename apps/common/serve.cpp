@@ -124,6 +124,7 @@ Result<void> serve(Export &served, Service &service, const std::atomic<bool> &st
         if (auto recovered = loop.recover(); !recovered) {
             return recovered;
         }
+        served.resume();
     }
     constexpr std::chrono::milliseconds idle_enough{200}; // somebody may come back
     const auto pause = [&service](std::chrono::microseconds most) { service.pause(most); };

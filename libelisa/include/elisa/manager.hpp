@@ -3,7 +3,8 @@
 //
 //     auto image = elisa::Image::load("hello.elf");
 //     auto made = elisa::Export::open("hello", *image, 1 << 20);
-//     if (!made->taken_over()) { lay out made->heap(); made->publish(); }
+//     if (made->taken_over()) { look at made->heap(); made->resume(); }
+//     else { lay out made->heap(); made->publish(); }
 //     for (;;) { auto event = made->poll(); ... made->admit(*event, arg); }
 #pragma once
 
@@ -77,7 +78,9 @@ class Export {
     Export &operator=(Export &&other) noexcept;
     Export(const Export &) = delete;
     Export &operator=(const Export &) = delete;
-    ~Export(); // destroys the export: calls of its attachments return ELISA_E_DEAD
+    // Destroys the export: calls of its attachments return ELISA_E_DEAD. One that was taken over is
+    // left as it is unless it was resumed.
+    ~Export();
 
     // No error: no_entry (there is none that could be taken over).
     [[nodiscard]] static Result<Export> take_over(std::string_view name, const Image &image);
@@ -85,6 +88,10 @@ class Export {
     [[nodiscard]] bool taken_over() const noexcept { return taken_over_; }
     // Those that are admitted.
     [[nodiscard]] Result<std::vector<Attached>> attachments();
+    // From now on this process manages what it has taken over: to be called when nothing that it
+    // needs for that can fail any more. A manager that ends before, for whatever reason, has harmed
+    // nobody: guests go on, and the next one can take the export over.
+    void resume() noexcept { resumed_ = true; }
 
     Result<void> publish();
     Result<void> destroy();
@@ -131,6 +138,7 @@ class Export {
     std::string path_;
     HugeMemory memory_;
     bool taken_over_ = false;
+    bool resumed_ = false;
     std::uint64_t data_offset_ = 0; // of the DATA part, in the object
     std::uint64_t heap_offset_ = 0;
     std::uint64_t entry_ = 0;

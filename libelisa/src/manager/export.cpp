@@ -277,7 +277,7 @@ Export::Export(Export &&other) noexcept
     : name_{std::move(other.name_)}, packed_name_{other.packed_name_}, id_{other.id_},
       file_{std::move(other.file_)}, path_{std::move(other.path_)}, memory_{std::move(
                                                                         other.memory_)},
-      taken_over_{other.taken_over_}, data_offset_{other.data_offset_},
+      taken_over_{other.taken_over_}, resumed_{other.resumed_}, data_offset_{other.data_offset_},
       heap_offset_{other.heap_offset_}, entry_{other.entry_}, owner_{std::exchange(other.owner_, 0)}
 {
 }
@@ -291,6 +291,7 @@ Export &Export::operator=(Export &&other) noexcept
     std::swap(path_, other.path_);
     std::swap(memory_, other.memory_);
     std::swap(taken_over_, other.taken_over_);
+    std::swap(resumed_, other.resumed_);
     std::swap(data_offset_, other.data_offset_);
     std::swap(heap_offset_, other.heap_offset_);
     std::swap(entry_, other.entry_);
@@ -300,7 +301,9 @@ Export &Export::operator=(Export &&other) noexcept
 
 Export::~Export()
 {
-    static_cast<void>(destroy());
+    if (!taken_over_ || resumed_) {
+        static_cast<void>(destroy());
+    }
 }
 
 Result<void> Export::publish()
