@@ -191,7 +191,7 @@ std::optional<Error> read_switch(const toml::table &table, std::string_view orig
     if (reader.has("tsc_hz")) {
         if (const auto *const hz = table.get("tsc_hz")->as_integer();
             hz != nullptr && hz->get() >= 0 && hz->get() <= 100'000'000'000) {
-            config.limits.clock_hz = static_cast<std::uint64_t>(hz->get());
+            config.tsc_hz = static_cast<std::uint64_t>(hz->get());
         } else {
             reader.complain_at("tsc_hz", "must be ticks a second, such as 2400000000");
         }

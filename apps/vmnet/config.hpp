@@ -68,7 +68,8 @@ struct GuestConfig {
 
 struct Config {
     std::string export_name = RVIF_EXPORT_NAME;
-    rvs::Limits limits;
+    rvs::Limits limits; // but for clock_hz, which is known when the switch is made
+    std::uint64_t tsc_hz = 0;
     std::uint32_t statistics_seconds = 0;
     std::optional<std::uint32_t> capture_mib; // nullopt: as the backend likes
     std::optional<std::string> log_level;     // one that parse_level() knows

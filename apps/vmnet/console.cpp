@@ -12,6 +12,7 @@ elisa::Result<void> Console::open(const std::string &control, control::About abo
                                   std::span<std::byte> capture_memory)
 {
     capture_.emplace(rvs_switch, capture_memory);
+    reloader_.emplace(about.config, ports, journal);
     if (control != "none") {
         auto listener = control::Listener::open("unix:" + control);
         if (!listener) {
@@ -20,7 +21,7 @@ elisa::Result<void> Console::open(const std::string &control, control::About abo
             return error;
         }
         control_ = std::make_unique<control::Server>(std::move(*listener), about, rvs_switch, ports,
-                                                     *capture_, journal);
+                                                     *capture_, *reloader_, journal);
     }
     if (const std::string &address = ports.config().metrics; !address.empty()) {
         auto listener = control::Listener::open(address);
@@ -62,16 +63,7 @@ void Console::work()
 
 void Console::reload()
 {
-    if (control_ != nullptr) {
-        static_cast<void>(control_->reload()); // the journal has what came of it
-    }
-}
-
-void configure(Journal &journal, const Config &config)
-{
-    const auto level = config.log_level ? parse_level(*config.log_level) : std::nullopt;
-    const auto format = config.log_format ? parse_log_format(*config.log_format) : std::nullopt;
-    journal.configure(level.value_or(Level::info), format.value_or(LogFormat::text));
+    static_cast<void>(reloader_->reload()); // the journal has what came of it
 }
 
 } // namespace vmnet

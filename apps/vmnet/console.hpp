@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a manager is looked at and told what to do while it runs: its journal, the control socket,
-// the counters for Prometheus. Both backends' loops have one.
+// the counters for Prometheus, the configuration read again. Both backends' loops have one.
 #pragma once
 
 #include "capture.hpp"
@@ -8,6 +8,7 @@
 #include "journal.hpp"
 #include "metrics.hpp"
 #include "ports.hpp"
+#include "reload.hpp"
 
 #include <chrono>
 #include <memory>
@@ -39,11 +40,9 @@ class Console {
 
   private:
     std::optional<Capture> capture_;
+    std::optional<Reloader> reloader_;
     std::unique_ptr<control::Server> control_;
     std::unique_ptr<Metrics> metrics_;
 };
-
-// What the configuration says about log lines.
-void configure(Journal &journal, const Config &config);
 
 } // namespace vmnet

@@ -69,9 +69,7 @@ int run(const Options &options)
         return apps::fail("vmnet", config.error());
     }
     // Also where nobody's rate is limited yet: it may be, while the switch runs.
-    if (config->limits.clock_hz == 0) {
-        config->limits.clock_hz = vmnet::measure_tsc_hz();
-    }
+    config->limits.clock_hz = config->tsc_hz != 0 ? config->tsc_hz : vmnet::measure_tsc_hz();
     config->limits.call_ms = 2 * ELISA_CROSSING_MS; // elisa.ko ends a call in half of that
     if (options.check) {
         std::printf("vmnet: the configuration is good; %zu guest(s) are admitted to '%s'\n",

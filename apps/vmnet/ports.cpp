@@ -185,22 +185,24 @@ Result<std::vector<std::string>> Ports::reload(Config config)
                           "guests with capture = true have ports by their order: new ones "
                           "go behind the others, and to take one away restart vmnet");
     }
-    // Of the switch as it was made.
+    // What there is since vmnet was started.
     const auto fixed = [&](bool differs, const char *key) {
         if (differs) {
-            later.push_back(std::string{"[switch] "} + key +
-                            " takes effect when vmnet is started again");
+            later.push_back(std::string{key} + " takes effect when vmnet is started again");
         }
     };
-    fixed(config.export_name != config_.export_name, "export");
-    fixed(config.limits.fdb_entries != config_.limits.fdb_entries, "fdb_entries");
-    fixed(config.limits.fdb_age_ticks != config_.limits.fdb_age_ticks, "fdb_age");
-    fixed(config.capture_mib != config_.capture_mib, "capture_memory");
-    const rvs::Limits limits = config_.limits;
-    config.limits = limits;
+    fixed(config.export_name != config_.export_name, "[switch] export");
+    fixed(config.limits.fdb_entries != config_.limits.fdb_entries, "[switch] fdb_entries");
+    fixed(config.limits.fdb_age_ticks != config_.limits.fdb_age_ticks, "[switch] fdb_age");
+    fixed(config.tsc_hz != config_.tsc_hz, "[switch] tsc_hz");
+    fixed(config.capture_mib != config_.capture_mib, "[switch] capture_memory");
+    fixed(config.metrics != config_.metrics, "[metrics] listen");
     config.export_name = config_.export_name;
+    config.limits = config_.limits;
+    config.tsc_hz = config_.tsc_hz;
     config.capture_mib = config_.capture_mib;
-    if (config.needs_clock() && limits.clock_hz == 0) {
+    config.metrics = config_.metrics;
+    if (config.needs_clock() && config.limits.clock_hz == 0) {
         return make_error(Errc::state,
                           "'rate' and 'storm' need the clock, and the switch was made without: "
                           "set tsc_hz in [switch] and start vmnet again");

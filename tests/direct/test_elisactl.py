@@ -345,10 +345,13 @@ class ElisactlTest(unittest.TestCase):
     def test_a_reload_changes_what_it_can_and_says_what_it_cannot(self) -> None:
         self.manager()
         self.bed.testpmd("b", [self.vdev("b")], "--forward-mode=rxonly").until_says("Press enter")
-        self.config.write_text(CONFIG.replace("fdb_age = 100", "fdb_age = 50") + 'vlan = 7\nmac = "02:00:00:00:00:07"\n')
-        notes = "\n".join(self.ctl.json("reload")["notes"])
-        self.assertIn("fdb_age takes effect when vmnet is started again", notes)
-        self.assertIn("mac, tx_queues and capture of port 0", notes)
+        self.config.write_text(CONFIG.replace("fdb_age = 100", "fdb_age = 50\ntsc_hz = 1000000000") + 'vlan = 7\nmac = "02:00:00:00:00:07"\n'
+                               + f'[metrics]\nlisten = "unix:{self.bed.folder}/metrics"\n')
+        later = [f"{key} takes effect when vmnet is started again" for key in ("[switch] fdb_age", "[switch] tsc_hz", "[metrics] listen")]
+        notes = self.ctl.json("reload")["notes"]
+        self.assertEqual(later, notes[:-1])
+        self.assertIn("mac, tx_queues and capture of port 0", notes[-1])
+        self.assertEqual(later, self.ctl.json("reload")["notes"], "they are still to come")
         self.assertEqual(7, self.ports()["b"]["settings"]["vlan"])
         self.config.write_text(CONFIG + "down = true\n")
         self.ctl.json("reload")
@@ -359,6 +362,17 @@ class ElisactlTest(unittest.TestCase):
         self.config.write_text(CONFIG.replace('label = "b"', 'label = "z"'))
         self.assertIn("has no [[guest]] any more", self.ctl.json("reload")["notes"][0])
         self.assertEqual("down", self.ports()["b"]["link"])
+
+    def test_sighup_reloads_without_a_control_socket(self) -> None:
+        self.config.write_text(CONFIG)
+        manager = self.bed.manager("--config", str(self.config), "--control", "none")
+        self.config.write_text(CONFIG + '[[guest]]\nlabel = "c"\n')
+        os.kill(manager.pid, signal.SIGHUP)
+        manager.until_says("configuration read again, 3 guest(s)")
+        self.config.write_text(CONFIG + "rat = 5\n")
+        os.kill(manager.pid, signal.SIGHUP)
+        manager.until_says("the configuration stays as it is")
+        self.assertFalse(self.ctl.control.exists())
 
     # ------------------------------------------------------------- doctor
 

@@ -193,7 +193,7 @@ Json Server::dispatch(Session &session, const Json &request)
         return start_capture(session, request);
     }
     if (command == "reload") {
-        const auto later = reload();
+        const auto later = reloader_.reload();
         return later ? Json{{"ok", true}, {"notes", *later}} : refusal(later);
     }
     return refusal("this manager knows no '" + command +
@@ -403,31 +403,6 @@ void Server::pump_events(Session &session)
             Journal::to_json(*entry).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     }
     session.told = journal_.last();
-}
-
-Result<std::vector<std::string>> Server::reload()
-{
-    const auto failed = [&](const elisa::Error &error) {
-        journal_.tell(Level::error, "reload-failed",
-                      "the configuration stays as it is: " + error.message);
-        return error;
-    };
-    if (about_.config.empty()) {
-        return failed(make_error(
-            Errc::invalid, "there is no file to read again: vmnet was started without --config"));
-    }
-    auto config = load_config(about_.config);
-    if (!config) {
-        return failed(config.error());
-    }
-    const auto level = config->log_level ? parse_level(*config->log_level) : std::nullopt;
-    const auto format = config->log_format ? parse_log_format(*config->log_format) : std::nullopt;
-    auto done = ports_.reload(std::move(*config));
-    if (!done) {
-        return failed(done.error());
-    }
-    journal_.configure(level.value_or(Level::info), format.value_or(LogFormat::text));
-    return done;
 }
 
 } // namespace vmnet::control

@@ -6,6 +6,7 @@
 #include "capture.hpp"
 #include "listener.hpp"
 #include "ports.hpp"
+#include "reload.hpp"
 
 #include <functional>
 #include <list>
@@ -22,9 +23,9 @@ struct About {
 class Server {
   public:
     Server(Listener listener, About about, rvs::Switch &rvs_switch, Ports &ports, Capture &capture,
-           Journal &journal)
+           Reloader &reloader, Journal &journal)
         : listener_{std::move(listener)}, about_{std::move(about)}, switch_{rvs_switch},
-          ports_{ports}, capture_{capture}, journal_{journal}
+          ports_{ports}, capture_{capture}, reloader_{reloader}, journal_{journal}
     {
     }
 
@@ -33,9 +34,6 @@ class Server {
     void work();
     // How long the manager may sleep.
     [[nodiscard]] bool in_a_hurry() const { return capture_.active(); }
-
-    // Reads the file again, for SIGHUP as for a request.
-    elisa::Result<std::vector<std::string>> reload();
 
   private:
     struct Session {
@@ -65,6 +63,7 @@ class Server {
     rvs::Switch &switch_;
     Ports &ports_;
     Capture &capture_;
+    Reloader &reloader_;
     Journal &journal_;
     std::list<Session> sessions_;
 };

@@ -42,9 +42,8 @@ int direct_main(int argc, char **argv)
         options.config = std::move(*config);
     }
     // Also where nobody's rate is limited yet: it may be, while the switch runs.
-    if (options.config.limits.clock_hz == 0) {
-        options.config.limits.clock_hz = measure_tsc_hz();
-    }
+    options.config.limits.clock_hz =
+        options.config.tsc_hz != 0 ? options.config.tsc_hz : measure_tsc_hz();
 
     sigset_t heard;
     ::sigemptyset(&heard);

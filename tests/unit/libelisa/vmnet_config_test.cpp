@@ -160,7 +160,7 @@ capture = true
                                      "f");
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_TRUE(config->needs_clock());
-    EXPECT_EQ(config->limits.clock_hz, 2400000000u);
+    EXPECT_EQ(config->tsc_hz, 2400000000u);
     const rvs::PortOptions web = config->options(*config->find("web"));
     EXPECT_STREQ(web.label, "web");
     EXPECT_EQ(web.native_vlan, 10u);
