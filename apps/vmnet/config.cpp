@@ -605,4 +605,22 @@ Result<Config> load_config(const std::filesystem::path &path)
     return parse_config(text.str(), path.string());
 }
 
+Result<Config> load_config(const ConfigSource &source)
+{
+    Config config;
+    if (!source.file.empty()) {
+        auto loaded = load_config(std::filesystem::path{source.file});
+        if (!loaded) {
+            return loaded;
+        }
+        config = std::move(*loaded);
+    }
+    for (const std::string &label : source.admit) {
+        if (config.find(label) == nullptr) {
+            config.guests.push_back({.label = label});
+        }
+    }
+    return config;
+}
+
 } // namespace vmnet

@@ -96,6 +96,13 @@ struct Config {
 [[nodiscard]] elisa::Result<Config> parse_config(std::string_view text, std::string_view origin);
 [[nodiscard]] elisa::Result<Config> load_config(const std::filesystem::path &path);
 
+// What vmnet was told on its command line, for each time that it reads its configuration.
+struct ConfigSource {
+    std::string file{};               // empty: none
+    std::vector<std::string> admit{}; // labels that are admitted whatever the file says
+};
+[[nodiscard]] elisa::Result<Config> load_config(const ConfigSource &source);
+
 // base with other settings: assignments are lines of TOML as in a [[guest]], of what can change
 // while a port is open; defaults: keys that go back to what they are without a word.
 [[nodiscard]] elisa::Result<GuestConfig> change_guest(const Config &config, const GuestConfig &base,

@@ -26,22 +26,10 @@ struct Options {
     bool check = false;
 };
 
-elisa::Result<vmnet::Config> configuration(const Options &options)
+elisa::Result<vmnet::Config> configuration(const vmnet::ConfigSource &source)
 {
-    vmnet::Config config;
-    if (!options.config.empty()) {
-        auto loaded = vmnet::load_config(options.config);
-        if (!loaded) {
-            return loaded;
-        }
-        config = std::move(*loaded);
-    }
-    for (const std::string &label : options.admit) {
-        if (config.find(label) == nullptr) {
-            config.guests.push_back({.label = label});
-        }
-    }
-    if (config.guests.empty()) {
+    auto config = vmnet::load_config(source);
+    if (config && config->guests.empty()) {
         return elisa::Error{elisa::make_error_code(elisa::Errc::invalid),
                             "nobody is admitted: give --config FILE, or --admit LABEL"};
     }
@@ -64,7 +52,8 @@ int run(const Options &options)
 {
     auto &again = apps::reload_requested();
     const auto &stop = apps::stop_requested();
-    auto config = configuration(options);
+    const vmnet::ConfigSource source{options.config, options.admit};
+    auto config = configuration(source);
     if (!config) {
         return apps::fail("vmnet", config.error());
     }
@@ -109,7 +98,7 @@ int run(const Options &options)
     const std::string control =
         options.control.empty() ? "/run/elisa/" + config->export_name + ".sock" : options.control;
     const auto opened =
-        console.open(control, {"elisa", config->export_name, options.config}, *rvs_switch, ports,
+        console.open(control, {"elisa", config->export_name, source}, *rvs_switch, ports,
                      config->capture_mib.value_or(usual_capture_mib) == 0
                          ? std::span<std::byte>{}
                          : capture_memory(*served, *rvs_switch));
@@ -181,7 +170,8 @@ try {
                    "--backend direct --help)")
         ->check(CLI::IsMember({"elisa", "direct"}));
     app.add_option("--config", options.config, "TOML file: who is admitted");
-    app.add_option("--admit", options.admit, "Label to admit; may be repeated");
+    app.add_option("--admit", options.admit,
+                   "Label to admit beside those of the file; may be repeated");
     app.add_option("--image", options.image, "The switch: name or path")->capture_default_str();
     app.add_option("--control", options.control,
                    "Socket for elisactl; /run/elisa/EXPORT.sock unless told, none: no socket");

@@ -14,11 +14,11 @@ Result<std::vector<std::string>> Reloader::reload()
                       "the configuration stays as it is: " + error.message);
         return error;
     };
-    if (file_.empty()) {
+    if (source_.file.empty()) {
         return failed(make_error(
             Errc::invalid, "there is no file to read again: vmnet was started without --config"));
     }
-    auto config = load_config(file_);
+    auto config = load_config(source_);
     if (!config) {
         return failed(config.error());
     }

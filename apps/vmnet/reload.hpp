@@ -13,9 +13,8 @@ namespace vmnet {
 
 class Reloader {
   public:
-    // file: empty if vmnet was started without one.
-    Reloader(std::string file, Ports &ports, Journal &journal)
-        : file_{std::move(file)}, ports_{ports}, journal_{journal}
+    Reloader(ConfigSource source, Ports &ports, Journal &journal)
+        : source_{std::move(source)}, ports_{ports}, journal_{journal}
     {
     }
 
@@ -23,7 +22,7 @@ class Reloader {
     elisa::Result<std::vector<std::string>> reload();
 
   private:
-    std::string file_;
+    ConfigSource source_;
     Ports &ports_;
     Journal &journal_;
 };

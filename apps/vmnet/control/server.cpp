@@ -149,7 +149,7 @@ Json Server::dispatch(Session &session, const Json &request)
         return {{"ok", true},
                 {"backend", about_.backend},
                 {"where", about_.where},
-                {"config", about_.config},
+                {"config", about_.config.file},
                 {"pid", ::getpid()},
                 {"guests", ports_.config().guests.size()}};
     }

@@ -17,7 +17,7 @@ namespace vmnet::control {
 struct About {
     std::string backend; // "elisa", "direct"
     std::string where;   // the export, or the socket that drivers connect to
-    std::string config;  // file, or empty
+    ConfigSource config;
 };
 
 class Server {

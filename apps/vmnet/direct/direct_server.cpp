@@ -64,7 +64,7 @@ std::unique_ptr<DirectServer> DirectServer::create(const DirectOptions &options,
     server->console_.emplace(server->journal_);
     const auto opened = server->console_->open(
         options.control.empty() ? options.socket + ".control" : options.control,
-        {"direct", options.socket, options.config_file}, *server->switch_, *server->ports_,
+        {"direct", options.socket, {options.config_file}}, *server->switch_, *server->ports_,
         {behind, capture_bytes});
     if (!opened) {
         why = opened.error().message;
