@@ -299,8 +299,7 @@ std::int64_t Core::set_mac(std::uint32_t cpu, std::uint32_t self, std::uint64_t 
         port.mac.store(mac);
         return 0;
     }
-    switch (fdb().learn(fdb_key(mac, vlan), self, stamp.load(), &port.learned,
-                        port.policy.mac_limit.load())) {
+    switch (fdb().learn(fdb_key(mac, vlan), self, stamp.load(), ports)) {
     case Learned::yes:
         break;
     case Learned::foreign:

@@ -2,6 +2,7 @@
 #include "fdb.hpp"
 
 #include "frame.hpp"
+#include "port.hpp"
 
 namespace rvs {
 
@@ -38,8 +39,7 @@ bool replace(std::atomic<std::uint64_t> &way, std::uint64_t from, std::uint64_t 
 
 } // namespace
 
-Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp,
-                   std::atomic<std::uint32_t> *learned, std::uint32_t limit)
+Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp, Port *ports)
 {
     const Place at = place(key);
     const std::uint64_t want = Fdb::entry(at.tag, port, stamp);
@@ -76,17 +76,28 @@ Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp,
         replace(*found, found_word, want); // newer
         return Learned::yes;
     }
-    if (limit != 0 && learned->load(relaxed) >= limit)
+    LearnedCount &learned = ports[port].learned;
+    const std::uint32_t limit = ports[port].policy.mac_limit.load(relaxed);
+    if (limit != 0 && learned.number() >= limit)
         return Learned::full;
-    bool more = false;
-    if (found != nullptr)
-        more = replace(*found, found_word, want); // it moved here
-    else if (own >= fdb_ways_per_port)
-        replace(*own_oldest, own_oldest_word, want);
-    else if (room != nullptr)
-        more = replace(*room, 0, want);
-    if (more)
-        learned->fetch_add(1, relaxed);
+    std::atomic<std::uint64_t> *way = room;
+    std::uint64_t word = 0;
+    if (found != nullptr) { // it moves here
+        way = found;
+        word = found_word;
+    } else if (own >= fdb_ways_per_port) {
+        way = own_oldest;
+        word = own_oldest_word;
+    }
+    if (way == nullptr)
+        return Learned::yes;
+    // Ours before the exchange, and whose it was after it: a call that is cut short meanwhile
+    // leaves a count that is too high, so that nobody gets beyond its limit by that.
+    learned.more();
+    if (!replace(*way, word, want))
+        learned.less();
+    else if (word != 0)
+        ports[Fdb::port_of(word)].learned.less();
     return Learned::yes;
 }
 
@@ -159,10 +170,14 @@ void Fdb::remove(std::uint64_t key)
     }
 }
 
-void Fdb::age(std::uint32_t now, std::uint32_t limit, std::uint32_t (&learned)[RVIF_MAX_PORTS])
+void Fdb::age(std::uint32_t now, std::uint32_t limit, Port *ports)
 {
-    for (std::uint32_t &n : learned)
-        n = 0;
+    std::uint64_t before[RVIF_MAX_PORTS];
+    std::uint32_t found[RVIF_MAX_PORTS];
+    for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port) {
+        before[port] = ports[port].learned.snapshot();
+        found[port] = 0;
+    }
     for (std::uint64_t i = 0; i < count_; ++i) {
         for (auto &way : buckets_[i].way) {
             const std::uint64_t word = way.load(relaxed);
@@ -170,9 +185,13 @@ void Fdb::age(std::uint32_t now, std::uint32_t limit, std::uint32_t (&learned)[R
                 continue;
             // A lost exchange: it was seen again.
             if (age_of(word, now) <= limit || !replace(way, word, 0))
-                ++learned[Fdb::port_of(word)];
+                ++found[Fdb::port_of(word)];
+            else
+                ports[Fdb::port_of(word)].learned.less();
         }
     }
+    for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port)
+        ports[port].learned.counted(before[port], found[port]);
 }
 
 std::size_t Fdb::read(std::size_t &cursor, std::uint32_t now, FdbEntry *out, std::size_t max) const

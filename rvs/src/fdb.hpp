@@ -41,6 +41,8 @@ struct alignas(64) FdbBucket {
     std::atomic<std::uint64_t> way[fdb_ways];
 };
 
+struct Port;
+
 enum class Learned : std::uint8_t {
     yes,
     foreign, // another port's static MAC
@@ -94,10 +96,9 @@ class Fdb {
         return static_cast<std::uint32_t>(word >> 50) & (RVIF_MAX_PORTS - 1);
     }
 
-    // key was seen at port, which has `learned` dynamic entries (kept up to date here, roughly:
-    // age() counts anew) of `limit`, 0: any number. Writes only what changed.
-    Learned learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp,
-                  std::atomic<std::uint32_t> *learned, std::uint32_t limit);
+    // key was seen at port. ports: all of them, for their limits and counts. Writes only what
+    // changed.
+    Learned learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp, Port *ports);
 
     // Error: state (another port's static MAC), full.
     Error set_static(std::uint64_t key, std::uint32_t port);
@@ -106,7 +107,7 @@ class Fdb {
     void forget_learned(std::uint32_t port); // all but static ones
     void remove(std::uint64_t key);          // static or not
     // Also counts each port's dynamic entries.
-    void age(std::uint32_t now, std::uint32_t limit, std::uint32_t (&learned)[RVIF_MAX_PORTS]);
+    void age(std::uint32_t now, std::uint32_t limit, Port *ports);
 
     std::size_t read(std::size_t &cursor, std::uint32_t now, FdbEntry *out, std::size_t max) const;
 

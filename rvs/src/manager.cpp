@@ -279,7 +279,7 @@ Error Switch::port_open(PortId id, const PortOptions &options)
     port.control_calls.store(0);
     port.cookie.store(options.cookie);
     port.rss_types.store(0);
-    port.learned.store(0);
+    port.learned.clear();
     for (TxQueue &tx : port.tx) {
         tx.calls.store(0);
         tx.journal.begin(0); // of a call that was killed
@@ -349,15 +349,14 @@ namespace {
 // changed since it said so.
 void learn_announced(Core &core, std::uint32_t index)
 {
-    Port &port = core.ports[index];
+    const Port &port = core.ports[index];
     const Policy &may = port.policy;
     const std::uint64_t mac = port.mac.load();
     const std::uint32_t vlan = may.native.load();
     if (mac == 0 || !port.open.load() || !may.learns_announced(vlan))
         return;
     if (may.has(policy::own_macs) == 0 || may.owns(mac))
-        core.fdb().learn(fdb_key(mac, vlan), index, core.stamp.load(), &port.learned,
-                         may.mac_limit.load());
+        core.fdb().learn(fdb_key(mac, vlan), index, core.stamp.load(), core.ports);
 }
 
 } // namespace
@@ -404,7 +403,7 @@ Error Switch::port_policy(PortId id, const PortOptions &options)
     }
     if (set_policy(core, index, options)) {
         core.fdb().forget_learned(index);
-        port.learned.store(0);
+        port.learned.clear();
         learn_announced(core, index);
         if (mac != 0 && old_native != options.native_vlan)
             core.fdb().remove(fdb_key(mac, old_native));
@@ -474,7 +473,7 @@ Error Switch::mac_flush(PortId id)
     for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port) {
         if (id == no_port || number(id) == port) {
             core.fdb().forget_learned(port);
-            core.ports[port].learned.store(0);
+            core.ports[port].learned.clear();
             learn_announced(core, port);
         }
     }
@@ -520,10 +519,7 @@ void Switch::tick()
     Core &core = core_of(this);
     const std::uint32_t now = core.stamp.load() % fdb_stamps + 1;
     core.stamp.store(now);
-    std::uint32_t learned[RVIF_MAX_PORTS];
-    core.fdb().age(now, core.age_limit, learned);
-    for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port)
-        core.ports[port].learned.store(learned[port]);
+    core.fdb().age(now, core.age_limit, core.ports);
 }
 
 void Switch::grace_begin(Grace &grace) const

@@ -8,6 +8,7 @@
 #include "counters.hpp"
 #include "descriptor.hpp"
 #include "journal.hpp"
+#include "learned.hpp"
 #include "policy.hpp"
 #include "region.hpp"
 #include "rvs/switch.hpp"
@@ -99,8 +100,7 @@ struct alignas(128) Port {
     // Totals of Pair counters towards this port when it opened.
     std::atomic<std::uint64_t> received_before[2 + receiver_reasons];
 
-    // Dynamic entries in the MAC table, roughly.
-    std::atomic<std::uint32_t> learned;
+    LearnedCount learned; // roughly
 
     // STOP waits for calls that may still fill this port's buffers.
     bool draining;

@@ -66,9 +66,7 @@ class Sending {
         const std::uint64_t key = fdb_key(source, vlan);
         if (key == learned_)
             return no_drop;
-        const Learned learned =
-            core_.fdb().learn(key, self_, stamp_, &port_.learned,
-                              port_.policy.mac_limit.load(std::memory_order_relaxed));
+        const Learned learned = core_.fdb().learn(key, self_, stamp_, core_.ports);
         if (learned != Learned::yes)
             return learned == Learned::full ? RVIF_DROP_MAC_LIMIT : RVIF_DROP_BAD_SOURCE_MAC;
         learned_ = key;

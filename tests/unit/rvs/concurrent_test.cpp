@@ -227,6 +227,35 @@ TEST(RvsConcurrent, MemoryOfAClosedPortIsLeftAloneAfterItsGrace)
     EXPECT_GT(delivered, 100u);
 }
 
+// The table is counted all the time, so also while an address is at one port and when it is at the
+// other.
+TEST(RvsConcurrent, AddressThatANeighbourUsesComesBackToAPortThatMayHaveNoOther)
+{
+    World world;
+    Guest owner{world, 0, small_buffers()};
+    Guest neighbour{world, 1, small_buffers()};
+    PortOptions one;
+    one.mac_limit = 1;
+    owner.join(one);
+    neighbour.join();
+    const Bytes f = frame(broadcast, mac(7));
+    std::atomic<bool> stop{false};
+    std::thread manager{[&] {
+        while (!stop)
+            world->tick();
+    }};
+    const auto end = Clock::now() + 1500ms;
+    std::uint64_t times = 0;
+    for (; Clock::now() < end; ++times) {
+        EXPECT_EQ(owner.send(f), 1);
+        EXPECT_EQ(neighbour.send(f), 1);
+    }
+    stop = true;
+    manager.join();
+    EXPECT_EQ(owner.drops(RVIF_DROP_MAC_LIMIT), 0u);
+    EXPECT_GT(times, 100u);
+}
+
 TEST(RvsConcurrent, RemovedRegionIsLeftAloneAfterItsGrace)
 {
     World world;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The MAC table, seen from outside.
+#include "learned.hpp"
 #include "world.hpp"
 
 #include <gtest/gtest.h>
@@ -165,6 +166,31 @@ TEST(RvsFdb, StaticEntryTakesOverWhatWasLearned)
     const auto all = table(world);
     ASSERT_EQ(all.count(word(mac(1))), 1u);
     EXPECT_EQ(all.at(word(mac(1))).port, owner.id());
+}
+
+TEST(RvsFdb, CountOfLearnedAddressesIsNeverBelowZero)
+{
+    LearnedCount count{};
+    count.less();
+    EXPECT_EQ(count.number(), 0u);
+    count.more();
+    count.more();
+    count.less();
+    EXPECT_EQ(count.number(), 1u);
+}
+
+TEST(RvsFdb, CountOfTheTableIsVoidIfAnAddressMovedMeanwhile)
+{
+    LearnedCount count{};
+    count.more();
+    std::uint64_t before = count.snapshot();
+    count.less();
+    count.more(); // as many as before
+    count.counted(before, 0);
+    EXPECT_EQ(count.number(), 1u);
+    before = count.snapshot();
+    count.counted(before, 7);
+    EXPECT_EQ(count.number(), 7u);
 }
 
 TEST(RvsFdb, KeysComeBackAsTheyWereLearned)

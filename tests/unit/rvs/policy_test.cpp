@@ -99,7 +99,7 @@ TEST(MacLimit, OneMoreIsDroppedUntilOneIsForgotten)
     EXPECT_EQ(net.reached(0, frame(broadcast, mac(4))), Ports{1});
 }
 
-TEST(MacLimit, AddressThatMovesAwayMakesRoomWithTheNextTick)
+TEST(MacLimit, AddressThatMovesAwayMakesRoom)
 {
     Net net;
     PortOptions one;
@@ -109,9 +109,44 @@ TEST(MacLimit, AddressThatMovesAwayMakesRoomWithTheNextTick)
     net.introduce(0, 1);
     EXPECT_TRUE(net.send(0, frame(broadcast, mac(2))).empty());
     net.introduce(1, 1);
-    net.world->tick();
     EXPECT_EQ(net.reached(0, frame(broadcast, mac(2))), Ports{1});
     EXPECT_TRUE(net.send(0, frame(broadcast, mac(1))).empty()) << "it cannot take it back";
+}
+
+TEST(MacLimit, NeighbourThatUsesItsAddressDoesNotSilenceAPort)
+{
+    Net net;
+    PortOptions one;
+    one.mac_limit = 1;
+    net.add(one);
+    net.add();
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(net.reached(0, frame(broadcast, mac(1))), Ports{1});
+        net.introduce(1, 1);
+        if (i % 3 == 0)
+            net.world->tick();
+    }
+    EXPECT_EQ(net.drops(0, RVIF_DROP_MAC_LIMIT), 0u);
+    // It is its only one, however often it came back.
+    EXPECT_EQ(net.reached(0, frame(broadcast, mac(1))), Ports{1});
+    EXPECT_TRUE(net.send(0, frame(broadcast, mac(2))).empty());
+}
+
+TEST(MacLimit, TicksKeepTheCount)
+{
+    Limits limits = World::small();
+    limits.fdb_age_ticks = 2;
+    Net net{limits};
+    PortOptions few;
+    few.mac_limit = 2;
+    net.add(few);
+    net.add();
+    for (std::uint32_t round = 0; round < 5; ++round) {
+        for (std::uint32_t n = 0; n < 3; ++n)
+            EXPECT_EQ(net.send(0, frame(broadcast, mac(10 * round + n))).size(), n < 2 ? 1u : 0u);
+        for (std::uint32_t t = 0; t <= limits.fdb_age_ticks; ++t)
+            net.world->tick();
+    }
 }
 
 // ----------------------------------------------------------------- rate and storm
