@@ -230,9 +230,11 @@ class Transmission : private Scatter {
         tally_.bytes += frame.total;
         std::uint64_t to = decision_.kind == Kind::unicast ? bit(decision_.port) : decision_.ports;
         if (decision_.kind == Kind::flood) {
-            if ((policy_ & policy::storm) != 0 &&
-                !port_.policy.storm.take(1, __builtin_ia32_rdtsc()))
-                return drop(RVIF_DROP_STORM);
+            if ((policy_ & policy::storm) != 0) {
+                const bool cut = (frame.flags & RVIF_TX_TSO) != 0;
+                if (!port_.policy.storm.take(cut ? offload_.pieces() : 1, __builtin_ia32_rdtsc()))
+                    return drop(RVIF_DROP_STORM);
+            }
             ++tally_.flooded;
         }
         std::uint64_t mirrors = mirror_of(port_);

@@ -19,6 +19,12 @@ class Offload {
     // False: the frame is not what its requests say (BAD_OFFLOAD).
     [[nodiscard]] bool take(const Frame &frame);
 
+    // How many frames an RVIF_TX_TSO becomes for a receiver that does not take it whole.
+    [[nodiscard]] std::uint32_t pieces() const
+    {
+        return (payload_ + frame_->segsz - 1) / frame_->segsz;
+    }
+
     // To one receiver; may be repeated. The frame's segments are changed meanwhile and restored.
     // Returns how many frames it became.
     std::uint32_t deliver(OpenLane &lane, const Tagging &tagging, Notes notes, bool avx2);

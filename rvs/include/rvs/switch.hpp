@@ -84,7 +84,8 @@ struct PortOptions {
     // Bytes a second that it may send, and how many at once; 0: any number.
     std::uint64_t rate_bytes = 0;
     std::uint64_t rate_burst = 0;
-    // Frames a second of it that are flooded, 0: any number. As many at once.
+    // Frames a second of it that are flooded, 0: any number. As many at once. One that is to be cut
+    // into TCP segments is as many as it becomes.
     std::uint64_t storm_frames = 0;
     // All that it sends and is sent is also delivered there.
     PortId mirror_to = no_port;

@@ -228,6 +228,30 @@ TEST(Storm, FloodsAreLimitedAndUnicastIsNot)
         EXPECT_EQ(net.reached(0, frame(mac(2), mac(1))), Ports{1});
 }
 
+TEST(Storm, SuperFrameCountsAsTheFramesThatItBecomes)
+{
+    Net net{timed()};
+    PortOptions calm;
+    calm.storm_frames = 10;
+    net.add(calm);
+    net.add();
+    constexpr std::uint32_t segsz = 100;
+    const auto super = [&](std::uint32_t payload, const std::array<std::uint8_t, 6> &to) {
+        const Bytes f = packet({.tcp = true, .payload = payload, .to_mac = to});
+        return net.send(0, f, RVIF_TX_TSO, 0, segsz).size();
+    };
+    EXPECT_EQ(super(5 * segsz + 1, broadcast), 6u);
+    EXPECT_EQ(super(5 * segsz, broadcast), 0u) << "one more than is left";
+    EXPECT_EQ(net.drops(0, RVIF_DROP_STORM), 1u);
+    EXPECT_EQ(super(segsz, broadcast), 1u);
+    EXPECT_EQ(super(2 * segsz, mac(99)), 2u); // unknown
+    EXPECT_EQ(net.reached(0, frame(broadcast, mac(1))), Ports{1});
+    EXPECT_EQ(super(1, broadcast), 0u);
+    EXPECT_EQ(net.drops(0, RVIF_DROP_STORM), 2u);
+    net.introduce(1, 2);
+    EXPECT_EQ(super(9 * segsz, mac(2)), 9u) << "unicast is no storm";
+}
+
 TEST(Rate, WithoutAClockIsRefused)
 {
     World world;
