@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cpus.hpp"
 #include "elisa/doorbell.hpp"
 #include "elisa/guest.hpp"
-#include "online_cpus.hpp"
+#include "elisa/pinned.hpp"
 #include "session.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <fcntl.h>
-#include <sched.h>
 #include <string>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -71,92 +70,7 @@ Session::~Session()
     static_cast<void>(detach());
 }
 
-Result<std::vector<int>> parse_cpu_list(std::string_view text)
-{
-    std::vector<int> cpus;
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) {
-        text.remove_suffix(1);
-    }
-    while (!text.empty()) {
-        const std::string_view item = text.substr(0, text.find(','));
-        text.remove_prefix(std::min(text.size(), item.size() + 1));
-        int first = 0;
-        int last = 0;
-        const char *const end = item.data() + item.size();
-        auto parsed = std::from_chars(item.data(), end, first);
-        last = first;
-        if (parsed.ec == std::errc{} && parsed.ptr != end && *parsed.ptr == '-') {
-            parsed = std::from_chars(parsed.ptr + 1, end, last);
-        }
-        if (parsed.ec != std::errc{} || parsed.ptr != end || first < 0 || last < first ||
-            last >= max_cpus) {
-            return make_error(Errc::invalid, "'" + std::string{item} + "' is no list of CPUs");
-        }
-        for (int cpu = first; cpu <= last; ++cpu) {
-            cpus.push_back(cpu);
-        }
-    }
-    if (cpus.empty()) {
-        return make_error(Errc::invalid, "no CPU is online");
-    }
-    return cpus;
-}
-
-Result<std::vector<int>> online_cpus()
-{
-    constexpr const char *path = "/sys/devices/system/cpu/online";
-    const UniqueFd fd{::open(path, O_RDONLY | O_CLOEXEC)};
-    if (!fd) {
-        return errno_error(errno, path);
-    }
-    char text[4096];
-    const ssize_t n = ::read(fd.get(), text, sizeof(text));
-    if (n < 0) {
-        return errno_error(errno, path);
-    }
-    return parse_cpu_list({text, static_cast<std::size_t>(n)});
-}
-
 namespace {
-
-// Moves the calling thread about and back again.
-class Affinity {
-  public:
-    [[nodiscard]] Result<void> save()
-    {
-        if (::sched_getaffinity(0, sizeof(before_), &before_) != 0) {
-            return errno_error(errno, "sched_getaffinity");
-        }
-        saved_ = true;
-        return {};
-    }
-    [[nodiscard]] static Result<void> move_to(int cpu)
-    {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(static_cast<std::size_t>(cpu), &set);
-        if (::sched_setaffinity(0, sizeof(set), &set) != 0) {
-            const int error = errno;
-            return errno_error(error, "every online vCPU must be armed, but this process may not "
-                                      "run on vCPU " +
-                                          std::to_string(cpu) + " (a cpuset?); sched_setaffinity");
-        }
-        return {};
-    }
-    Affinity() = default;
-    Affinity(const Affinity &) = delete;
-    Affinity &operator=(const Affinity &) = delete;
-    ~Affinity()
-    {
-        if (saved_) {
-            ::sched_setaffinity(0, sizeof(before_), &before_);
-        }
-    }
-
-  private:
-    cpu_set_t before_{};
-    bool saved_ = false;
-};
 
 // One attachment belongs to one process. The kernel drops the lock with its holder, however it
 // dies, so what is found unlocked may be taken over.
@@ -322,14 +236,13 @@ Result<void> Attachment::arm()
 
 Result<void> Attachment::arm_on(std::span<const int> cpus)
 {
-    detail::Affinity affinity;
-    if (auto saved = affinity.save(); !saved) {
-        return saved;
-    }
     bool first = true;
     for (const int cpu : cpus) {
-        if (auto moved = detail::Affinity::move_to(cpu); !moved) {
-            return moved;
+        const auto pinned = Pinned::to(cpu);
+        if (!pinned) {
+            Error error = pinned.error();
+            error.message = "every online vCPU must be armed: " + error.message;
+            return error;
         }
         auto armed = doorbell::call(
             ELISA_CALL_ARM,

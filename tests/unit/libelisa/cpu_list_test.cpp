@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "online_cpus.hpp"
+#include "cpus.hpp"
 
 #include <gtest/gtest.h>
 
