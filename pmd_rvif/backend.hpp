@@ -12,8 +12,9 @@
 
 namespace rvif {
 
-// status != 0: the call was cut short (the image crashed, the export is gone); how far it came is
-// unknown. Otherwise value is what the switch answered: >= 0, or a negative rvif_error.
+// status != 0: the call was cut short (an interrupt, the image crashed, the export is gone); how
+// far it came is unknown. Otherwise value is what the switch answered: >= 0, or a negative
+// rvif_error.
 struct CallResult {
     std::int64_t status;
     std::int64_t value;

@@ -37,13 +37,14 @@ int dev_start(rte_eth_dev *dev);
 int dev_stop(rte_eth_dev *dev);
 bool set_mac(Port &port, std::string &why);
 bool mtu_fits(const Port &port, std::uint32_t mtu, std::string &why);
+
+// ---- drain.cpp
 // Asks the switch to stop until no call of a peer can be filling buffers of ours any more, and
-// takes those back. A peer that has stopped inside the switch (frozen, not killed) can keep it
-// waiting: then the buffers stay where they are.
-bool drain(Port &port);
+// takes those back. If that cannot be had, the buffers stay where they are.
+bool drain(Port &port, std::string &why);
 // Buffers that a peer may still write to must not go back to their pool: better lost than written
 // to in other hands.
-void give_up(std::unique_ptr<RxQueue> &queue);
+void give_up(std::unique_ptr<RxQueue> &queue, const std::string &why);
 
 // ---- queue_setup.cpp
 int dev_configure(rte_eth_dev *dev);

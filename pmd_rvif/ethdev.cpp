@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From --vdev to an Ethernet device, and its end.
 #include "control.hpp"
+#include "control_call.hpp"
 
 #include <bus_vdev_driver.h>
 #include <cstring>
@@ -24,10 +25,10 @@ int close(rte_eth_dev *dev)
     if (port->memory_events) {
         rte_mem_event_callback_unregister(port->config.device.c_str(), port.get());
     }
-    if (port->undrained && !drain(*port)) {
+    if (std::string why; port->undrained && !drain(*port, why)) {
         for (auto &queue : port->rx) {
             if (queue != nullptr) {
-                give_up(queue);
+                give_up(queue, why);
             }
         }
     }
@@ -106,7 +107,7 @@ int probe(rte_vdev_device *vdev)
         RVIF_LOG(ERR, "%s: %s\n", name, why.c_str());
         return -ENODEV;
     }
-    const CallResult hello = port->backend->call(RVIF_OP_INFO, 0, 0, 0);
+    const CallResult hello = control_call(*port->backend, RVIF_OP_INFO);
     if (!hello.ok()) {
         RVIF_LOG(ERR, "%s: the switch does not answer: %s\n", name,
                  call_error(*port, "info", hello).c_str());

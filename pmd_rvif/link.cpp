@@ -2,6 +2,7 @@
 // Link state: up while the port is started, the switch can be reached, and the manager does not
 // hold the port down.
 #include "control.hpp"
+#include "control_call.hpp"
 
 #include <rte_alarm.h>
 
@@ -21,7 +22,7 @@ bool is_up(rte_eth_dev *dev)
     if (!address) {
         return false;
     }
-    const CallResult result = port.backend->call(RVIF_OP_SOURCES, *address, 0, 0);
+    const CallResult result = control_call(*port.backend, RVIF_OP_SOURCES, *address);
     return result.ok() && port.status_area->link != 0 && port.backend->alive();
 }
 

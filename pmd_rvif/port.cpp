@@ -3,6 +3,7 @@
 #include "port.hpp"
 
 #include "control.hpp"
+#include "control_call.hpp"
 #include "rvs/names.h"
 
 #include <rte_malloc.h>
@@ -37,7 +38,7 @@ bool Port::switch_stats(rvif_port_stats &out, bool since_reset)
     const std::lock_guard lock{control};
     out = {};
     const auto address = addresses.address(stats_area.get(), sizeof(rvif_port_stats));
-    if (!address || !backend->call(RVIF_OP_STATS, *address, 0, 0).ok()) {
+    if (!address || !control_call(*backend, RVIF_OP_STATS, *address).ok()) {
         return false;
     }
     out = *stats_area;
@@ -68,7 +69,7 @@ bool Port::sources(const RxQueue &queue, rvif_sources &out)
 bool call_ok(Port &port, const char *what, std::string &why, std::uint64_t op, std::uint64_t a1,
              std::uint64_t a2, std::int64_t *value)
 {
-    const CallResult result = port.backend->call(op, a1, a2, 0);
+    const CallResult result = control_call(*port.backend, op, a1, a2);
     if (!result.ok()) {
         why = call_error(port, what, result);
         return false;

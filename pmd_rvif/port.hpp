@@ -144,7 +144,8 @@ class Port {
     rvif_port_stats stats_base{};  // what a reset takes away
     std::mutex control;            // one user of the areas at a time
     bool memory_events = false;
-    bool undrained = false; // stopped, but a peer may still be filling buffers of ours
+    bool undrained =
+        false; // it should have stopped, but peers may still be filling buffers of ours
 
     struct Registered {
         Block block;

@@ -126,8 +126,8 @@ void rx_release(rte_eth_dev *dev, std::uint16_t index)
 {
     Port &port = port_of(dev);
     if (index < port.rx.size() && port.rx[index] != nullptr) {
-        if (port.undrained && !drain(port)) {
-            give_up(port.rx[index]);
+        if (std::string why; port.undrained && !drain(port, why)) {
+            give_up(port.rx[index], why);
         }
         port.rx[index].reset();
     }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A port starts, and stops without a buffer of its own in a hand that is not.
+// A port starts and stops.
 #include "control.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <rte_cpuflags.h>
-#include <rte_cycles.h>
 
 namespace rvif {
 bool set_mac(Port &port, std::string &why)
@@ -92,48 +91,12 @@ bool mtu_fits(const Port &port, std::uint32_t mtu, std::string &why)
     return true;
 }
 
-bool drain(Port &port)
-{
-    constexpr int tries = 2000;
-    constexpr unsigned pause_us = 1000;
-    CallResult result{};
-    for (int i = 0; i < tries; ++i) {
-        result = port.backend->call(RVIF_OP_STOP, 0, 0, 0);
-        if (result.status != 0 || result.value != -RVIF_E_BUSY) {
-            break;
-        }
-        rte_delay_us_sleep(pause_us);
-    }
-    port.undrained = result.status == 0 && result.value == -RVIF_E_BUSY;
-    if (port.undrained) {
-        return false;
-    }
-    if (!result.ok()) {
-        RVIF_LOG(WARNING, "%s\n", call_error(port, "stop", result).c_str());
-    }
-    for (auto &queue : port.rx) {
-        if (queue != nullptr) {
-            rx_release_buffers(*queue);
-        }
-    }
-    return true;
-}
-
-void give_up(std::unique_ptr<RxQueue> &queue)
-{
-    RVIF_LOG(ERR, "a peer has stopped inside the switch: the buffers of rx queue %u are given up\n",
-             queue->index);
-    static_cast<void>(queue.release());
-}
-
 int dev_start(rte_eth_dev *dev)
 {
     Port &port = port_of(dev);
     std::string why;
     const auto go = [&] {
-        if (port.undrained && !drain(port)) {
-            why = "a peer that has stopped inside the switch may still write to buffers of ours: "
-                  "resume or kill it";
+        if (port.undrained && !drain(port, why)) {
             return false;
         }
         if (!mtu_fits(port, dev->data->mtu, why) || !register_memory(port, why)) {
@@ -155,7 +118,9 @@ int dev_start(rte_eth_dev *dev)
     };
     if (!go()) {
         RVIF_LOG(ERR, "%s does not start: %s\n", dev->data->name, why.c_str());
-        port.backend->call(RVIF_OP_STOP, 0, 0, 0);
+        if (!port.undrained && !drain(port, why)) {
+            RVIF_LOG(ERR, "%s: %s\n", dev->data->name, why.c_str());
+        }
         return -EIO;
     }
     for (auto &queue : port.rx) {
@@ -175,12 +140,8 @@ int dev_stop(rte_eth_dev *dev)
 {
     Port &port = port_of(dev);
     link_watch(dev, false);
-    if (!drain(port)) {
-        RVIF_LOG(ERR,
-                 "%s: a peer has stopped inside the switch and may still write to buffers of ours: "
-                 "they stay "
-                 "posted until it goes on or is killed\n",
-                 dev->data->name);
+    if (std::string why; !drain(port, why)) {
+        RVIF_LOG(ERR, "%s: %s; they stay posted\n", dev->data->name, why.c_str());
     }
     for (auto &queue : port.rx) {
         dev->data->rx_queue_state[queue->index] = RTE_ETH_QUEUE_STATE_STOPPED;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // /net_rvif/info,PORT for dpdk-telemetry. Counters are under /ethdev.
 #include "control.hpp"
+#include "control_call.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -23,7 +24,7 @@ int info(const char *, const char *parameters, rte_tel_data *out)
         return -ENODEV;
     }
     Port &port = port_of(&dev);
-    const CallResult hello = port.backend->call(RVIF_OP_INFO, 0, 0, 0);
+    const CallResult hello = control_call(*port.backend, RVIF_OP_INFO);
     rte_tel_data_start_dict(out);
     rte_tel_data_add_dict_string(out, "backend",
                                  port.config.backend == BackendKind::direct ? "direct" : "elisa");
