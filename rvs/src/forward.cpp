@@ -247,8 +247,8 @@ class Transmission : private Scatter {
             send(port, frame, false);
             mirrors |= mirror_of(core_.ports[port]);
         }
-        // Once, and not to whom it goes anyway.
-        mirrors &= ~to & ~bit(self_);
+        // Once, not to whom it goes anyway, and to nobody who is held down.
+        mirrors &= ~(to | bit(self_) | core_.down_ports.load(std::memory_order_relaxed));
         for (; mirrors != 0; mirrors &= mirrors - 1)
             send(static_cast<std::uint32_t>(__builtin_ctzll(mirrors)), frame, true);
     }

@@ -327,6 +327,17 @@ TEST_F(Mirror, FullCapturePortHoldsNobodyUp)
     EXPECT_GT(net.drops(2, RVIF_DROP_NO_BUFFER), 0u);
 }
 
+TEST_F(Mirror, CapturePortThatIsHeldDownGetsNothing)
+{
+    net.introduce(1, 2);
+    EXPECT_EQ(net.world->port_link(PortId{2}, false), Error::none);
+    EXPECT_EQ(net.reached(0, frame(broadcast, mac(1))), (Ports{1, 3}));
+    EXPECT_EQ(net.reached(0, frame(mac(2), mac(1))), Ports{1});
+    EXPECT_EQ(net.reached(1, frame(mac(1), mac(2))), Ports{0});
+    EXPECT_EQ(net.world->port_link(PortId{2}, true), Error::none);
+    EXPECT_EQ(net.reached(0, frame(mac(2), mac(1))), (Ports{1, 2}));
+}
+
 TEST_F(Mirror, CapturePortMayNotSend)
 {
     EXPECT_TRUE(net.send(2, frame(broadcast, mac(9))).empty());
