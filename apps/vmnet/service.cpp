@@ -85,8 +85,13 @@ void PortService::recover(std::span<const elisa::Attached> attached)
     // Opened for an attachment that was not told, or whose end was not seen; a capture.
     const std::uint64_t stray = switch_.ports() & ~known;
     for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port) {
-        if ((stray >> port & 1) != 0) {
-            switch_.port_close(rvs::PortId{port});
+        if ((stray >> port & 1) == 0) {
+            continue;
+        }
+        switch_.port_close(rvs::PortId{port});
+        // A capture's taps would go on to cost the ports that it looked at.
+        for (const auto &[id, watched] : attached_) {
+            static_cast<void>(switch_.port_tap(watched, rvs::PortId{port}, false));
         }
     }
 }

@@ -239,6 +239,16 @@ std::uint64_t mirror_bit(const PortOptions &options)
     return options.mirror_to == no_port ? 0 : bit(number(options.mirror_to));
 }
 
+// mirror_to stays: it names who is to have this port.
+void end_taps(Core &core, std::uint32_t to)
+{
+    for (Port &port : core.ports) {
+        const std::uint64_t mirrors = port.policy.mirrors.load();
+        if ((mirrors & ~port.mirror_to.load() & bit(to)) != 0)
+            set_mirrors(port.policy, mirrors & ~bit(to));
+    }
+}
+
 } // namespace
 
 Error Switch::port_open(PortId id, const PortOptions &options)
@@ -257,6 +267,7 @@ Error Switch::port_open(PortId id, const PortOptions &options)
     }
     // Closed: no call of the port runs, so all of it is ours. But for received_before others
     // may still count towards us.
+    end_taps(core, index); // of a capture whose manager died
     port.mac.store(options.mac);
     port.pinned_mac.store(options.mac != 0);
     port.policy.flags.store(options.capture ? policy::mute : 0);

@@ -256,6 +256,35 @@ TEST(Tap, IsGoneWhenThePortIsOpenedAgain)
     EXPECT_EQ(net.world->source_port(0), no_port);
 }
 
+TEST(Tap, IsNotInheritedByWhoeverOpensTheCapturesPortNext)
+{
+    Net net;
+    PortOptions watched;
+    watched.mirror_to = PortId{3};
+    PortOptions capture;
+    capture.capture = true;
+    net.add(watched); // 0
+    net.add();        // 1
+    net.add(capture); // 2
+    net.add(capture); // 3
+    net.introduce(1, 2);
+    EXPECT_EQ(net.world->port_tap(PortId{0}, PortId{2}, true), Error::none);
+    EXPECT_EQ(net.world->port_tap(PortId{1}, PortId{2}, true), Error::none);
+    // The manager dies: the next one closes the port, and applies its configuration.
+    net[2].leave();
+    EXPECT_EQ(net.world->port_policy(PortId{0}, watched), Error::none);
+    net[2].join();
+    EXPECT_EQ(net.world->port_policy(PortId{0}, watched), Error::none);
+    net.post();
+    EXPECT_EQ(net.reached(0, frame(mac(2), mac(1))), (Ports{1, 3}));
+    EXPECT_EQ(net.reached(1, frame(mac(1), mac(2))), (Ports{0, 3}));
+    // A mirror names the port whoever has it.
+    net[3].leave();
+    net[3].join(capture);
+    net.post();
+    EXPECT_EQ(net.reached(0, frame(mac(2), mac(1))), (Ports{1, 3}));
+}
+
 TEST(MacTable, StaticEntriesStayAndBelongToOnePort)
 {
     Net net;
