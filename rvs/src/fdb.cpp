@@ -37,6 +37,17 @@ bool replace(std::atomic<std::uint64_t> &way, std::uint64_t from, std::uint64_t 
     return way.compare_exchange_strong(from, to, relaxed);
 }
 
+// What was learned of a static entry's address, elsewhere in its bucket: by who had looked at the
+// bucket before the entry came.
+void forget_others(FdbBucket &bucket, const std::atomic<std::uint64_t> &entry, std::uint64_t tag)
+{
+    for (auto &way : bucket.way) {
+        const std::uint64_t word = way.load(relaxed);
+        if (&way != &entry && word != 0 && tag_of(word) == tag)
+            replace(way, word, 0);
+    }
+}
+
 } // namespace
 
 Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp, Port *ports)
@@ -130,11 +141,7 @@ Error Fdb::set_static(std::uint64_t key, std::uint32_t port)
     }
     if (placed == nullptr)
         return Error::full;
-    for (auto &way : at.bucket.way) { // one that was learned meanwhile, elsewhere in the bucket
-        const std::uint64_t word = way.load(relaxed);
-        if (&way != placed && word != 0 && tag_of(word) == at.tag)
-            replace(way, word, 0);
-    }
+    forget_others(at.bucket, *placed, at.tag);
     return Error::none;
 }
 
@@ -181,8 +188,12 @@ void Fdb::age(std::uint32_t now, std::uint32_t limit, Port *ports)
     for (std::uint64_t i = 0; i < count_; ++i) {
         for (auto &way : buckets_[i].way) {
             const std::uint64_t word = way.load(relaxed);
-            if (word == 0 || is_static(word))
+            if (word == 0)
                 continue;
+            if (is_static(word)) { // again: who has stopped for long may have learned since
+                forget_others(buckets_[i], way, tag_of(word));
+                continue;
+            }
             // A lost exchange: it was seen again.
             if (age_of(word, now) <= limit || !replace(way, word, 0))
                 ++found[Fdb::port_of(word)];

@@ -106,7 +106,7 @@ class Fdb {
     void forget_port(std::uint32_t port);
     void forget_learned(std::uint32_t port); // all but static ones
     void remove(std::uint64_t key);          // static or not
-    // Also counts each port's dynamic entries.
+    // Also counts each port's dynamic entries, and forgets what is beside a static one.
     void age(std::uint32_t now, std::uint32_t limit, Port *ports);
 
     std::size_t read(std::size_t &cursor, std::uint32_t now, FdbEntry *out, std::size_t max) const;

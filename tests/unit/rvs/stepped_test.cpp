@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <gtest/gtest.h>
+#include <iterator>
 
 namespace rvs::test {
 namespace {
@@ -225,6 +226,59 @@ TEST(RvsStepped, PortWhoseVlanChangesUnderACallReachesNobodyOutsideOfIt)
     ASSERT_GT(looked, 60u) << "it was not stepped";
     for (std::uint32_t after = looked - 60; after < looked + 10 && !HasFailure(); ++after)
         goes_on(after);
+}
+
+// An address that is being learned when the manager gives it to another port, before any of the
+// call's instructions: from the next tick on, that port alone has it.
+TEST(RvsStepped, AddressThatIsGivenAwayWhileItIsLearnedIsItsOwnersAlone)
+{
+    World world;
+    Guest thief{world, 0};
+    Guest owner{world, 1};
+    thief.join();
+    owner.join();
+    const std::uint64_t address = word(mac(7));
+    const Bytes stolen = frame(broadcast, mac(7));
+    thief.desc(0, {thief.stage(stolen), stolen.size()});
+    const auto send = [&] { thief.transmit(1); };
+    const auto entries = [&] {
+        std::vector<FdbEntry> found;
+        FdbEntry some[64];
+        std::size_t cursor = 0;
+        while (const std::size_t n = world->fdb_read(cursor, some, std::size(some))) {
+            std::copy_if(some, some + n, std::back_inserter(found),
+                         [&](const FdbEntry &entry) { return entry.mac == address; });
+        }
+        return found;
+    };
+
+    std::uint32_t learned = 0; // after so many instructions
+    {
+        Stepped call{send};
+        for (; call.alive() && entries().empty(); ++learned)
+            call.step();
+    }
+    ASSERT_GT(learned, 100u) << "it was not stepped";
+    ASSERT_EQ(world->mac_remove(address, 0), Error::none);
+    thief.leave(); // that call was killed
+    thief.join();
+    std::uint32_t twice = 0;
+    for (std::uint32_t after = learned - 100; after < learned + 3 && !HasFailure(); ++after) {
+        {
+            Stepped call{send};
+            for (std::uint32_t i = 0; i < after; ++i)
+                call.step();
+            ASSERT_EQ(world->mac_add(owner.id(), address, 0), Error::none);
+            call.finish();
+        }
+        twice += entries().size() > 1 ? 1 : 0;
+        world->tick();
+        const auto left = entries();
+        ASSERT_EQ(left.size(), 1u) << "after " << after << " instructions";
+        ASSERT_TRUE(left[0].is_static && left[0].port == owner.id());
+        ASSERT_EQ(world->mac_remove(address, 0), Error::none);
+    }
+    EXPECT_GT(twice, 0u) << "the manager never came between look and exchange";
 }
 
 // Frozen at any instruction where it looks whether its port may still send, a queue changes nothing
