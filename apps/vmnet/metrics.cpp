@@ -34,25 +34,14 @@ struct Sum {
     std::uint32_t open = 0;
 };
 
-void add(rvs::PortStats &to, const rvs::PortStats &more)
-{
-    to.frames.tx_frames += more.frames.tx_frames;
-    to.frames.tx_bytes += more.frames.tx_bytes;
-    to.frames.rx_frames += more.frames.rx_frames;
-    to.frames.rx_bytes += more.frames.rx_bytes;
-    to.frames.crossings += more.frames.crossings;
-    to.flooded += more.flooded;
-    to.copies += more.copies;
-    for (std::size_t i = 0; i < RVIF_DROP_REASONS; ++i) {
-        to.frames.drops[i] += more.frames.drops[i];
-    }
-}
-
 } // namespace
 
 std::string prometheus_text(const std::string &backend, const Ports &ports, const Capture &capture)
 {
     std::map<std::string, Sum> sums;
+    for (const auto &[label, stats] : ports.forgotten()) {
+        sums[label].stats = stats;
+    }
     const auto records = ports.records();
     for (const PortRecord &record : records) {
         Sum &sum = sums[record.info.label];

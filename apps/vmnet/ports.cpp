@@ -10,8 +10,6 @@ using elisa::Errc;
 using elisa::make_error;
 using elisa::Result;
 
-constexpr std::size_t most_gone = 1000;
-
 apps::Json about(rvs::PortId port, const std::string &label)
 {
     return {{"port", number(port)}, {"label", label}};
@@ -86,12 +84,12 @@ void Ports::close(rvs::PortId port, const std::string &who)
     if (read_port(switch_, port, last)) {
         last.open = false;
         gone_.push_back(last);
-        if (gone_.size() > most_gone) {
-            gone_.erase(gone_.begin());
-        }
     }
     switch_.port_close(port);
     ports_.erase(port);
+    if (gone_.size() > most_gone) {
+        forget_one();
+    }
     const rvif_port_stats &frames = last.stats.frames;
     apps::Json fields = about(port, last.info.label);
     fields["sent"] = frames.tx_frames;
@@ -100,6 +98,21 @@ void Ports::close(rvs::PortId port, const std::string &who)
                   named(port) + " closed (" + who + "), " + std::to_string(frames.tx_frames) +
                       " frames in, " + std::to_string(frames.rx_frames) + " out",
                   std::move(fields));
+}
+
+// The oldest record; what it counted goes on in its label's.
+void Ports::forget_one()
+{
+    const PortRecord oldest = gone_.front();
+    gone_.pop_front();
+    const std::string label = oldest.info.label;
+    add(forgotten_[label], oldest.stats);
+    // Without a configuration each process of the direct backend has a label of its own: there
+    // would be ever more. One that is in no record any more, and that nobody admits, ends.
+    const auto is_its = [&](const PortRecord &record) { return label == record.info.label; };
+    if (config_.find(label) == nullptr && std::ranges::none_of(records(), is_its)) {
+        forgotten_.erase(label);
+    }
 }
 
 void Ports::adopt(rvs::PortId id, const std::string &label)
@@ -255,7 +268,7 @@ std::uint32_t Ports::count(std::string_view label) const
 
 std::vector<PortRecord> Ports::records() const
 {
-    std::vector<PortRecord> all = gone_;
+    std::vector<PortRecord> all{gone_.begin(), gone_.end()};
     const std::uint64_t open = switch_.ports();
     for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port) {
         PortRecord record;

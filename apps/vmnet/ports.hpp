@@ -8,6 +8,7 @@
 #include "rvs/switch.hpp"
 #include "statistics.hpp"
 
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -47,10 +48,18 @@ class Ports {
     // nullptr: no port of this table.
     [[nodiscard]] const Port *find(rvs::PortId port) const;
     [[nodiscard]] std::uint32_t count(std::string_view label) const;
-    // Ports that were, then those that are.
+    // Ports that were, the last ones, then those that are.
     [[nodiscard]] std::vector<PortRecord> records() const;
+    // What ports counted that were before those of the records, by label.
+    [[nodiscard]] const std::map<std::string, rvs::PortStats> &forgotten() const
+    {
+        return forgotten_;
+    }
+
+    static constexpr std::size_t most_gone = 1000;
 
   private:
+    void forget_one();
     elisa::Result<void> apply(rvs::PortId port, Port &to, const GuestConfig &guest,
                               const Config &config);
 
@@ -58,7 +67,8 @@ class Ports {
     Config config_;
     Journal &journal_;
     std::map<rvs::PortId, Port> ports_;
-    std::vector<PortRecord> gone_; // the last ones
+    std::deque<PortRecord> gone_; // at most most_gone
+    std::map<std::string, rvs::PortStats> forgotten_;
 };
 
 // What the switch answered, for people.

@@ -20,6 +20,21 @@ bool read_port(const rvs::Switch &rvs_switch, rvs::PortId port, PortRecord &reco
     return true;
 }
 
+void add(rvs::PortStats &to, const rvs::PortStats &more)
+{
+    to.frames.tx_frames += more.frames.tx_frames;
+    to.frames.tx_bytes += more.frames.tx_bytes;
+    to.frames.rx_frames += more.frames.rx_frames;
+    to.frames.rx_bytes += more.frames.rx_bytes;
+    to.frames.crossings += more.frames.crossings;
+    to.flooded += more.flooded;
+    to.copies += more.copies;
+    to.cuts += more.cuts;
+    for (std::size_t i = 0; i < RVIF_DROP_REASONS; ++i) {
+        to.frames.drops[i] += more.frames.drops[i];
+    }
+}
+
 apps::Json to_json(const std::vector<PortRecord> &ports)
 {
     auto out = apps::Json::array();

@@ -20,6 +20,8 @@ struct PortRecord {
 // Nullopt-like: false if the port is closed.
 [[nodiscard]] bool read_port(const rvs::Switch &rvs_switch, rvs::PortId port, PortRecord &record);
 
+void add(rvs::PortStats &to, const rvs::PortStats &more);
+
 [[nodiscard]] apps::Json to_json(const std::vector<PortRecord> &ports);
 [[nodiscard]] std::string to_table(const std::vector<PortRecord> &ports);
 
