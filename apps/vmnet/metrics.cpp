@@ -13,7 +13,6 @@
 namespace vmnet {
 namespace {
 
-constexpr std::size_t most_requests = 16;
 constexpr std::size_t longest_head = 8192;
 
 // As the format wants label values.
@@ -112,15 +111,24 @@ void Metrics::wait_for(std::vector<pollfd> &fds) const
     }
 }
 
-void Metrics::work()
+void Metrics::work(Clock::time_point now)
 {
+    move_on(now);
     while (elisa::UniqueFd fd = listener_.accept()) {
-        if (requests_.size() < most_requests) {
-            requests_.push_back(Request{control::Peer{std::move(fd)}});
+        requests_.push_back(Request{control::Peer{std::move(fd)}, now + patience});
+        move_on(now);
+        // Who connects and says nothing keeps nobody out.
+        if (requests_.size() > most_requests) {
+            requests_.pop_front();
         }
     }
+}
+
+// Answers who has asked, and drops who is done or takes too long.
+void Metrics::move_on(Clock::time_point now)
+{
     requests_.remove_if([&](Request &request) {
-        if (!request.peer.work(longest_head)) {
+        if (now >= request.deadline || !request.peer.work(longest_head)) {
             return true;
         }
         if (!request.answered && request.peer.input().find("\r\n\r\n") != std::string::npos) {

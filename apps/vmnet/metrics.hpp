@@ -6,6 +6,7 @@
 #include "control/listener.hpp"
 #include "ports.hpp"
 
+#include <chrono>
 #include <list>
 #include <string>
 
@@ -23,15 +24,22 @@ class Metrics {
     {
     }
 
+    using Clock = std::chrono::steady_clock;
+
     void wait_for(std::vector<pollfd> &fds) const;
-    void work();
+    void work(Clock::time_point now = Clock::now());
+
+    static constexpr std::size_t most_requests = 16;
+    static constexpr std::chrono::seconds patience{10}; // for a request and who reads the answer
 
   private:
     struct Request {
         control::Peer peer;
+        Clock::time_point deadline;
         bool answered = false;
     };
 
+    void move_on(Clock::time_point now);
     [[nodiscard]] std::string answer(const std::string &head) const;
 
     control::Listener listener_;

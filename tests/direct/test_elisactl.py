@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -472,6 +473,19 @@ class ElisactlTest(unittest.TestCase):
         echo.wait()
         lines = [json.loads(line) for line in self.bed.folder.joinpath("00-manager.log").read_text().splitlines()]
         self.assertEqual({"ready", "port-opened", "port-closed", "driver-gone"}, {line["event"] for line in lines})
+
+    def test_prometheus_gets_its_counters_beside_idle_connections(self) -> None:
+        path = self.bed.folder / "metrics"
+        self.manager(CONFIG + f'[metrics]\nlisten = "unix:{path}"\n')
+        with contextlib.ExitStack() as idle:
+            for _ in range(16):
+                idle.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+            self.ctl.json("port", "list")  # they are taken in
+            with socket.socket(socket.AF_UNIX) as scraper:
+                scraper.settimeout(10)
+                scraper.connect(str(path))
+                scraper.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+                self.assertTrue(scraper.recv(4096).startswith(b"HTTP/1.1 200 OK"))
 
 
 class DoctorTest(unittest.TestCase):

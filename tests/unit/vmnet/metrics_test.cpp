@@ -2,7 +2,12 @@
 #include "metrics.hpp"
 #include "world.hpp"
 
+#include <cstdlib>
+#include <filesystem>
 #include <gtest/gtest.h>
+#include <list>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 namespace {
 
@@ -73,6 +78,100 @@ TEST_F(Counters, OfALabelThatIsNotConfiguredEndWithItsLastRecord)
     round("a");
     EXPECT_EQ(sent("7:x"), std::nullopt);
     EXPECT_EQ(sent("a"), Ports::most_gone);
+}
+
+class Scraper {
+  public:
+    explicit Scraper(const std::string &path)
+        : fd_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}
+    {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+        EXPECT_EQ(
+            ::connect(fd_.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)), 0);
+    }
+    void say(const std::string &text) const
+    {
+        EXPECT_EQ(::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL), std::ssize(text));
+    }
+    // What it has been sent. nullopt: the connection was closed without a word.
+    [[nodiscard]] std::optional<std::string> heard() const
+    {
+        char some[65536];
+        const ssize_t got = ::recv(fd_.get(), some, sizeof(some), 0);
+        return got == 0 ? std::nullopt
+                        : std::optional{std::string(some, got > 0 ? std::size_t(got) : 0)};
+    }
+
+  private:
+    elisa::UniqueFd fd_;
+};
+
+class Endpoint : public Counters {
+  protected:
+    Endpoint()
+    {
+        char folder[] = "/tmp/elisa-metrics-XXXXXX";
+        path_ = std::string{::mkdtemp(folder)} + "/metrics";
+        auto listener = vmnet::control::Listener::open("unix:" + path_);
+        EXPECT_TRUE(listener) << listener.error().message;
+        metrics_.emplace(std::move(*listener), "direct", ports_, capture_);
+    }
+    ~Endpoint() override
+    {
+        std::filesystem::remove_all(std::filesystem::path{path_}.parent_path());
+    }
+    Endpoint(const Endpoint &) = delete;
+    Endpoint &operator=(const Endpoint &) = delete;
+
+    std::string path_;
+    std::optional<vmnet::Metrics> metrics_;
+    const std::string request_ = "GET /metrics HTTP/1.1\r\n\r\n";
+};
+
+TEST_F(Endpoint, WhoSaysNothingKeepsNobodyOut)
+{
+    std::list<Scraper> idle;
+    for (std::size_t n = 0; n < vmnet::Metrics::most_requests; ++n) {
+        idle.emplace_back(path_);
+    }
+    metrics_->work();
+    for (int times = 0; times < 3; ++times) {
+        const Scraper scraper{path_};
+        metrics_->work();
+        scraper.say(request_);
+        metrics_->work();
+        const auto answer = scraper.heard();
+        ASSERT_TRUE(answer);
+        EXPECT_TRUE(answer->starts_with("HTTP/1.1 200 OK")) << *answer;
+    }
+    EXPECT_EQ(idle.front().heard(), std::nullopt) << "the oldest made room";
+    EXPECT_EQ(idle.back().heard(), "");
+}
+
+TEST_F(Endpoint, WhoAsksAtOnceIsAnsweredHoweverManyComeWithHim)
+{
+    const Scraper scraper{path_};
+    scraper.say(request_);
+    std::list<Scraper> idle;
+    for (std::size_t n = 0; n < vmnet::Metrics::most_requests; ++n) {
+        idle.emplace_back(path_);
+    }
+    metrics_->work();
+    EXPECT_TRUE(scraper.heard().value_or("").starts_with("HTTP/1.1 200 OK"));
+}
+
+TEST_F(Endpoint, WhoTakesTooLongIsDropped)
+{
+    const auto begin = vmnet::Metrics::Clock::now();
+    const Scraper slow{path_};
+    slow.say("GET /metrics");
+    metrics_->work(begin);
+    metrics_->work(begin + vmnet::Metrics::patience - std::chrono::milliseconds{1});
+    EXPECT_EQ(slow.heard(), "");
+    metrics_->work(begin + vmnet::Metrics::patience);
+    EXPECT_EQ(slow.heard(), std::nullopt);
 }
 
 } // namespace
