@@ -23,9 +23,9 @@ vmnet::Config with_guests(std::initializer_list<const char *> labels)
     return config;
 }
 
-class Counters : public testing::Test {
+class VmnetCounters : public testing::Test {
   protected:
-    Counters() { journal_.configure(vmnet::Level::error, vmnet::LogFormat::text); }
+    VmnetCounters() { journal_.configure(vmnet::Level::error, vmnet::LogFormat::text); }
 
     // A port that is opened, sends a frame, and is closed.
     void round(const std::string &label)
@@ -56,7 +56,7 @@ class Counters : public testing::Test {
     vmnet::Capture capture_{*world_, {}};
 };
 
-TEST_F(Counters, NeverGoBackHoweverManyPortsWereClosed)
+TEST_F(VmnetCounters, NeverGoBackHoweverManyPortsWereClosed)
 {
     for (std::uint64_t closed = 1; closed <= Ports::most_gone + 100; ++closed) {
         round("a");
@@ -67,7 +67,7 @@ TEST_F(Counters, NeverGoBackHoweverManyPortsWereClosed)
     EXPECT_EQ(ports_.records().size(), Ports::most_gone);
 }
 
-TEST_F(Counters, OfALabelThatIsNotConfiguredEndWithItsLastRecord)
+TEST_F(VmnetCounters, OfALabelThatIsNotConfiguredEndWithItsLastRecord)
 {
     round("7:x");
     round("7:x");
@@ -108,9 +108,9 @@ class Scraper {
     elisa::UniqueFd fd_;
 };
 
-class Endpoint : public Counters {
+class VmnetMetrics : public VmnetCounters {
   protected:
-    Endpoint()
+    VmnetMetrics()
     {
         char folder[] = "/tmp/elisa-metrics-XXXXXX";
         path_ = std::string{::mkdtemp(folder)} + "/metrics";
@@ -118,19 +118,19 @@ class Endpoint : public Counters {
         EXPECT_TRUE(listener) << listener.error().message;
         metrics_.emplace(std::move(*listener), "direct", ports_, capture_);
     }
-    ~Endpoint() override
+    ~VmnetMetrics() override
     {
         std::filesystem::remove_all(std::filesystem::path{path_}.parent_path());
     }
-    Endpoint(const Endpoint &) = delete;
-    Endpoint &operator=(const Endpoint &) = delete;
+    VmnetMetrics(const VmnetMetrics &) = delete;
+    VmnetMetrics &operator=(const VmnetMetrics &) = delete;
 
     std::string path_;
     std::optional<vmnet::Metrics> metrics_;
     const std::string request_ = "GET /metrics HTTP/1.1\r\n\r\n";
 };
 
-TEST_F(Endpoint, WhoSaysNothingKeepsNobodyOut)
+TEST_F(VmnetMetrics, WhoSaysNothingKeepsNobodyOut)
 {
     std::list<Scraper> idle;
     for (std::size_t n = 0; n < vmnet::Metrics::most_requests; ++n) {
@@ -150,7 +150,7 @@ TEST_F(Endpoint, WhoSaysNothingKeepsNobodyOut)
     EXPECT_EQ(idle.back().heard(), "");
 }
 
-TEST_F(Endpoint, WhoAsksAtOnceIsAnsweredHoweverManyComeWithHim)
+TEST_F(VmnetMetrics, WhoAsksAtOnceIsAnsweredHoweverManyComeWithHim)
 {
     const Scraper scraper{path_};
     scraper.say(request_);
@@ -162,7 +162,7 @@ TEST_F(Endpoint, WhoAsksAtOnceIsAnsweredHoweverManyComeWithHim)
     EXPECT_TRUE(scraper.heard().value_or("").starts_with("HTTP/1.1 200 OK"));
 }
 
-TEST_F(Endpoint, WhoTakesTooLongIsDropped)
+TEST_F(VmnetMetrics, WhoTakesTooLongIsDropped)
 {
     const auto begin = vmnet::Metrics::Clock::now();
     const Scraper slow{path_};

@@ -11,16 +11,16 @@ namespace {
 
 using vmnet::ConfigSource;
 
-class Reload : public testing::Test {
+class VmnetReload : public testing::Test {
   protected:
-    Reload()
+    VmnetReload()
     {
         char folder[] = "/tmp/elisa-reload-XXXXXX";
         folder_ = ::mkdtemp(folder);
     }
-    ~Reload() override { std::filesystem::remove_all(folder_); }
-    Reload(const Reload &) = delete;
-    Reload &operator=(const Reload &) = delete;
+    ~VmnetReload() override { std::filesystem::remove_all(folder_); }
+    VmnetReload(const VmnetReload &) = delete;
+    VmnetReload &operator=(const VmnetReload &) = delete;
 
     [[nodiscard]] std::string file() const { return folder_ / "vmnet.toml"; }
     void write(const std::string &text) const { std::ofstream{file()} << text; }
@@ -32,7 +32,7 @@ class Reload : public testing::Test {
     std::filesystem::path folder_;
 };
 
-TEST_F(Reload, LabelsOfTheCommandLineStayAdmitted)
+TEST_F(VmnetReload, LabelsOfTheCommandLineStayAdmitted)
 {
     write("[[guest]]\nlabel = 'a'\n");
     const ConfigSource source{file(), {"web"}};
@@ -59,7 +59,7 @@ TEST_F(Reload, LabelsOfTheCommandLineStayAdmitted)
     EXPECT_EQ(ports.config().guests.size(), 1u);
 }
 
-TEST_F(Reload, WithoutAFileItSaysThatThereIsNone)
+TEST_F(VmnetReload, WithoutAFileItSaysThatThereIsNone)
 {
     const ConfigSource source{.admit = {"web"}};
     vmnet::Ports ports{*world_, *vmnet::load_config(source), journal_};
