@@ -70,12 +70,12 @@ int mtu_set(rte_eth_dev *dev, std::uint16_t mtu)
 int mac_set(rte_eth_dev *dev, rte_ether_addr *mac)
 {
     Port &port = port_of(dev);
-    dev->data->mac_addrs[0] = *mac;
     std::string why;
-    if (dev->data->dev_started != 0 && !set_mac(port, why)) {
+    if (dev->data->dev_started != 0 && !set_mac(port, *mac, why)) {
         RVIF_LOG(ERR, "%s: %s\n", dev->data->name, why.c_str());
-        return -EIO;
+        return -EIO; // the port keeps the one that it has, with which it can start again
     }
+    dev->data->mac_addrs[0] = *mac;
     return 0;
 }
 

@@ -35,7 +35,7 @@ const AddressMap::Run *pool_run(const Port &port, rte_mempool *pool);
 // ---- start.cpp
 int dev_start(rte_eth_dev *dev);
 int dev_stop(rte_eth_dev *dev);
-bool set_mac(Port &port, std::string &why);
+bool set_mac(Port &port, const rte_ether_addr &address, std::string &why);
 bool mtu_fits(const Port &port, std::uint32_t mtu, std::string &why);
 
 // ---- drain.cpp

@@ -7,10 +7,11 @@
 #include <rte_cpuflags.h>
 
 namespace rvif {
-bool set_mac(Port &port, std::string &why)
+
+bool set_mac(Port &port, const rte_ether_addr &address, std::string &why)
 {
     std::uint64_t mac = 0;
-    std::memcpy(&mac, port.dev->data->mac_addrs[0].addr_bytes, RTE_ETHER_ADDR_LEN);
+    std::memcpy(&mac, address.addr_bytes, RTE_ETHER_ADDR_LEN);
     return call_ok(port, "set MAC", why, RVIF_OP_SET_MAC, mac);
 }
 
@@ -113,7 +114,7 @@ int dev_start(rte_eth_dev *dev)
                 return false;
             }
         }
-        return rss_apply(dev, why) && set_mac(port, why) &&
+        return rss_apply(dev, why) && set_mac(port, dev->data->mac_addrs[0], why) &&
                call_ok(port, "start", why, RVIF_OP_START);
     };
     if (!go()) {

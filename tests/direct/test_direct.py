@@ -499,6 +499,21 @@ class DirectTest(unittest.TestCase):
         link(source, "up", 2)
         sink.until("frames again", lambda: xstat(sink, "rx_good_packets") > before)
 
+    def test_a_refused_mac_is_not_the_ports(self) -> None:
+        own = "02:00:00:00:00:0a"
+        self.bed.manager("--config", self.config(f"[[guest]]\nlabel = 'a'\nmac = '{own}'\n"))
+        port = self.bed.testpmd("a", ["net_rvif0,backend=direct,label=a,mac=" + own], "-i")
+        port.until_says("testpmd>")
+        port.say("mac_addr set 0 02:00:00:00:00:0b")
+        port.until_says("set MAC")
+        port.say("show port info 0")
+        port.until_says("Link status: ")
+        self.assertEqual([own.upper()], re.findall(r"MAC address: (\S+)", port.output())[-1:])
+        port.say("port stop 0")
+        port.until_says("Stopping ports")
+        port.say("port start 0")
+        port.until_says("Port 0: " + own.upper(), times=2)
+
     def test_a_mirror_gets_every_frame_of_its_port(self) -> None:
         self.bed.manager("--config", self.config(
             "[[guest]]\nlabel = 'a'\nmirror = 'tap'\n[[guest]]\nlabel = 'b'\n[[guest]]\nlabel = 'tap'\ncapture = true\n"))
