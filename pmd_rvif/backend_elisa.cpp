@@ -53,7 +53,7 @@ class ElisaBackend final : public Backend {
         if (!alive()) [[unlikely]] {
             return {.status = -ELISA_E_DEAD, .value = 0};
         }
-        const elisa::CallResult result = attachment_.call(op, a1, a2, a3);
+        const elisa::CallResult result = attachment_.call_anywhere(op, a1, a2, a3);
         if (result.status == 0 && result.value != bad_token) [[likely]] {
             return {.status = 0, .value = result.value};
         }
@@ -72,6 +72,11 @@ class ElisaBackend final : public Backend {
 
     [[nodiscard]] std::string explain(std::int64_t status) const override
     {
+        if (status == -ELISA_E_DEAD) {
+            if (const auto armed = attachment_.arm_here(); !armed) {
+                return armed.error().message;
+            }
+        }
         std::string text = "the crossing was cut short (";
         text += elisa::abi_error_name(status);
         text += ")";

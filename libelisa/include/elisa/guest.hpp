@@ -116,13 +116,27 @@ class Attachment {
     ~Attachment();
 
     // Crosses into the sub context and runs the image there, on this thread, without a VM exit.
-    // From any thread on any vCPU that was online at attach or at the last arm(); on another one,
-    // and when the export has ended, it returns -ELISA_E_DEAD. Not from a signal handler.
+    // From any thread on any vCPU that has been online since attach; on another one, and when the
+    // export has ended, it returns -ELISA_E_DEAD. Where arm_here() succeeds then, the call had not
+    // begun. Not from a signal handler.
     [[nodiscard]] CallResult call(std::uint64_t a0, std::uint64_t a1 = 0, std::uint64_t a2 = 0,
                                   std::uint64_t a3 = 0) const noexcept
     {
         return reinterpret_cast<detail::Stub *>(ELISA_GATE_VA + detail::stub_offset)(
             token_, a0, a1, gate_index_, a2, a3);
+    }
+
+    // call(), also from a vCPU that has come online, or has come back, since attach: it is armed
+    // first. -ELISA_E_DEAD is the end, then; arm_here() says of what.
+    [[nodiscard]] CallResult call_anywhere(std::uint64_t a0, std::uint64_t a1 = 0,
+                                           std::uint64_t a2 = 0,
+                                           std::uint64_t a3 = 0) const noexcept
+    {
+        const CallResult result = call(a0, a1, a2, a3);
+        if (result.status == -ELISA_E_DEAD) [[unlikely]] {
+            return arm_and_call(a0, a1, a2, a3);
+        }
+        return result;
     }
 
     // Hugetlb memory of this process, laid end to end in the order given, as one region. Waits
@@ -133,8 +147,9 @@ class Attachment {
         return register_region(std::span{&range, 1});
     }
 
-    // Arms vCPUs that came online since; each online vCPU is visited.
-    Result<void> arm();
+    // Arms the vCPU that this thread is on: one that has come online, or has come back, since
+    // attach. Nothing changes if it is armed. From any thread; Errc::dead if the export has ended.
+    Result<void> arm_here() const;
 
     Result<void> detach();
 
@@ -146,11 +161,21 @@ class Attachment {
     [[nodiscard]] std::uint64_t token() const noexcept { return token_; }
     [[nodiscard]] std::uint64_t gate_index() const noexcept { return gate_index_; }
     [[nodiscard]] std::uint64_t sub_index() const noexcept { return sub_index_; }
-    [[nodiscard]] std::uint32_t vcpus() const noexcept { return vcpus_; }
+    [[nodiscard]] std::uint32_t vcpus() const noexcept { return vcpus_; } // armed at attach
 
   private:
     explicit Attachment(std::shared_ptr<detail::Session> session) noexcept;
-    Result<void> arm_on(std::span<const int> cpus);
+
+    struct Armed {
+        std::uint64_t gate_index;
+        std::uint64_t token;
+        std::uint64_t sub_index;
+    };
+    Result<void> arm_online();
+    [[nodiscard]] CallResult arm_and_call(std::uint64_t a0, std::uint64_t a1, std::uint64_t a2,
+                                          std::uint64_t a3) const noexcept;
+    [[nodiscard]] Result<Armed> arm_vcpu(int cpu) const; // which this thread is pinned to
+    [[nodiscard]] Result<void> agrees(const Armed &armed, int cpu) const;
 
     std::uint64_t token_ = 0;
     std::uint64_t gate_index_ = 0;

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <vector>
+#include <utility>
 
 namespace elisa {
 namespace detail {
@@ -207,67 +207,108 @@ Result<Attachment> Attachment::attach(std::string_view export_name, const Attach
     }
 
     Attachment attachment{std::move(session)};
-    if (auto armed = attachment.arm(); !armed) {
+    if (auto armed = attachment.arm_online(); !armed) {
         return std::move(armed).error();
     }
     return attachment;
 }
 
-Result<void> Attachment::arm()
+Result<Attachment::Armed> Attachment::arm_vcpu(int cpu) const
 {
-    if (!session_ || !session_->live()) {
-        return make_error(Errc::state, "arming an attachment that was detached");
+    const auto index = static_cast<std::size_t>(cpu);
+    if (index >= session_->abort_stacks.count()) {
+        return make_error(Errc::inconsistent,
+                          "vCPU " + std::to_string(cpu) +
+                              " is not among those that this VM was said to be able to have");
     }
+    const auto armed = doorbell::call(
+        ELISA_CALL_ARM, {.rbx = *session_->handle, .rsi = session_->abort_stacks.top(index)},
+        "arming vCPU " + std::to_string(cpu) + " for export '" + session_->export_name + "'");
+    if (!armed) {
+        return armed.error();
+    }
+    return Armed{.gate_index = armed->rbx, .token = armed->rsi, .sub_index = armed->r8};
+}
+
+Result<void> Attachment::agrees(const Armed &armed, int cpu) const
+{
+    if (gate_index_ != armed.gate_index || token_ != armed.token) {
+        return make_error(
+            Errc::inconsistent,
+            "vCPU " + std::to_string(cpu) + " was given gate " + std::to_string(armed.gate_index) +
+                " or a token of its own; the other vCPUs have gate " + std::to_string(gate_index_));
+    }
+    return {};
+}
+
+Result<void> Attachment::arm_online()
+{
+    const auto possible = detail::possible_cpus();
+    if (!possible) {
+        return possible.error();
+    }
+    auto stacks = detail::AbortStacks::allocate(
+        static_cast<std::size_t>(*std::max_element(possible->begin(), possible->end())) + 1);
+    if (!stacks) {
+        return std::move(stacks).error();
+    }
+    session_->abort_stacks = std::move(*stacks);
+
     const auto cpus = detail::online_cpus();
     if (!cpus) {
         return cpus.error();
     }
-    const auto highest = static_cast<std::size_t>(*std::max_element(cpus->begin(), cpus->end()));
-    if (session_->abort_stacks.count() <= highest) {
-        auto stacks = detail::AbortStacks::allocate(highest + 1);
-        if (!stacks) {
-            return std::move(stacks).error();
-        }
-        std::swap(session_->abort_stacks, *stacks);
-        return arm_on(*cpus); // the old stacks go afterwards
-    }
-    return arm_on(*cpus);
-}
-
-Result<void> Attachment::arm_on(std::span<const int> cpus)
-{
     bool first = true;
-    for (const int cpu : cpus) {
+    for (const int cpu : *cpus) {
         const auto pinned = Pinned::to(cpu);
         if (!pinned) {
             Error error = pinned.error();
             error.message = "every online vCPU must be armed: " + error.message;
             return error;
         }
-        auto armed = doorbell::call(
-            ELISA_CALL_ARM,
-            {.rbx = *session_->handle,
-             .rsi = session_->abort_stacks.top(static_cast<std::size_t>(cpu))},
-            "arming vCPU " + std::to_string(cpu) + " for export '" + session_->export_name + "'");
+        const auto armed = arm_vcpu(cpu);
         if (!armed) {
-            return std::move(armed).error();
+            return armed.error();
         }
-        if (first) {
-            gate_index_ = armed->rbx;
-            token_ = armed->rsi;
-            sub_index_ = armed->r8;
-            first = false;
-        } else if (gate_index_ != armed->rbx || token_ != armed->rsi) {
-            return make_error(Errc::inconsistent, "vCPU " + std::to_string(cpu) +
-                                                      " was given gate " +
-                                                      std::to_string(armed->rbx) +
-                                                      " or a token of its own; the other "
-                                                      "vCPUs have gate " +
-                                                      std::to_string(gate_index_));
+        if (std::exchange(first, false)) {
+            gate_index_ = armed->gate_index;
+            token_ = armed->token;
+            sub_index_ = armed->sub_index;
+        }
+        if (auto same = agrees(*armed, cpu); !same) {
+            return same;
         }
     }
-    vcpus_ = static_cast<std::uint32_t>(cpus.size());
+    vcpus_ = static_cast<std::uint32_t>(cpus->size());
     return {};
+}
+
+Result<void> Attachment::arm_here() const
+{
+    if (!session_ || !session_->live()) {
+        return make_error(Errc::state, "arming an attachment that was detached");
+    }
+    const auto pinned = Pinned::here();
+    if (!pinned) {
+        return pinned.error();
+    }
+    const auto armed = arm_vcpu(pinned->cpu());
+    if (!armed) {
+        return armed.error();
+    }
+    return agrees(*armed, pinned->cpu());
+}
+
+CallResult Attachment::arm_and_call(std::uint64_t a0, std::uint64_t a1, std::uint64_t a2,
+                                    std::uint64_t a3) const noexcept
+{
+    // A thread that may run anywhere can be on the next such vCPU by the time it calls.
+    constexpr int tries = 4;
+    CallResult result{.status = -ELISA_E_DEAD, .value = 0};
+    for (int i = 0; i < tries && result.status == -ELISA_E_DEAD && arm_here(); ++i) {
+        result = call(a0, a1, a2, a3);
+    }
+    return result;
 }
 
 Result<void> Attachment::detach()

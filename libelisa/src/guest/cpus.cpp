@@ -32,6 +32,15 @@ Result<std::string> contents(const char *path)
     }
 }
 
+Result<std::vector<int>> cpus_in(const char *path)
+{
+    const auto text = contents(path);
+    if (!text) {
+        return text.error();
+    }
+    return parse_cpu_list(*text);
+}
+
 } // namespace
 
 Result<std::vector<int>> parse_cpu_list(std::string_view text)
@@ -67,11 +76,12 @@ Result<std::vector<int>> parse_cpu_list(std::string_view text)
 
 Result<std::vector<int>> online_cpus()
 {
-    const auto text = contents("/sys/devices/system/cpu/online");
-    if (!text) {
-        return text.error();
-    }
-    return parse_cpu_list(*text);
+    return cpus_in("/sys/devices/system/cpu/online");
+}
+
+Result<std::vector<int>> possible_cpus()
+{
+    return cpus_in("/sys/devices/system/cpu/possible");
 }
 
 // Not by sched_getaffinity(), which leaves out what is offline.

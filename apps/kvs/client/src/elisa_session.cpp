@@ -16,7 +16,7 @@ class ElisaSession final : public detail::Session {
 
     elisa::Result<std::int64_t> call(std::uint64_t op, kvs_addr_t request) override
     {
-        const elisa::CallResult result = attachment_.call(op, request);
+        const elisa::CallResult result = attachment_.call_anywhere(op, request);
         if (!result.ok()) {
             return elisa::abi_error(result.status, "the call of the store");
         }
