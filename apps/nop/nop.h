@@ -17,6 +17,7 @@ enum nop_op {
 	NOP_MIX,         /* -> nop_mix(a1, a2, a3): were the arguments passed? */
 	NOP_PEEK,        /* a1 region, a2 offset -> the 8 bytes there */
 	NOP_POKE,        /* a1 region, a2 offset, a3 the 8 bytes -> 0 */
+	NOP_WHERE,       /* a1 region -> its address in the sub context */
 	NOP_SPIN,        /* a1 iterations of nothing -> 0 */
 	NOP_TRASH,       /* faults image only: fills every register, breaks the C ABI, as a1 says -> 0x7ea5 */
 

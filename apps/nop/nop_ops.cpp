@@ -53,6 +53,11 @@ std::int64_t ops(std::uint64_t arg, std::uint64_t op, std::uint64_t a1, std::uin
         __atomic_store_n(word, a3, __ATOMIC_RELAXED);
         return 0;
     }
+    case NOP_WHERE: {
+        const std::uint64_t *const first = place(arg, a1, 0);
+        return first != nullptr ? static_cast<std::int64_t>(reinterpret_cast<std::uint64_t>(first))
+                                : NOP_E_REGION;
+    }
     case NOP_SPIN:
         for (std::uint64_t i = 0; i < a1; ++i) {
             __asm__ volatile("");

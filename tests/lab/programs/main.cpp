@@ -51,6 +51,8 @@ try {
     auto *survivor = app.add_subcommand("survivor");
     survivor->add_option("EXPORT", export_name);
     survivor->add_option("--seconds", seconds);
+    auto *rested_region = app.add_subcommand("rested-region");
+    rested_region->add_option("EXPORT", export_name);
     auto *removed_region = app.add_subcommand("removed-region");
     removed_region->add_option("EXPORT", export_name);
     auto *quotas = app.add_subcommand("quotas");
@@ -92,6 +94,9 @@ try {
     }
     if (*survivor) {
         return probes::survivor(export_name, seconds);
+    }
+    if (*rested_region) {
+        return probes::rested_region(export_name);
     }
     if (*removed_region) {
         return probes::removed_region(export_name);

@@ -93,6 +93,9 @@ int other_gate(const std::string &export_name);
 // counter are what they were, and the successor admits regions and attachments.
 int survivor(const std::string &export_name, double seconds);
 
+// The addresses that a region had are not another's until no call can be under way that knew them.
+int rested_region(const std::string &export_name);
+
 // A region is removed while nobody serves the export, so that the image still has its address:
 // what it writes there is not written to this memory.
 int removed_region(const std::string &export_name);

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <thread>
 
 namespace probes {
 namespace {
@@ -23,7 +24,44 @@ bool manager_stops(const std::string &export_name)
     return false;
 }
 
+constexpr std::chrono::milliseconds rest{2 * ELISA_CROSSING_MS};
+
 } // namespace
+
+int rested_region(const std::string &export_name)
+{
+    auto attachment = elisa::Attachment::attach(export_name);
+    const auto memory = elisa::HugeMemory::allocate(elisa::huge_page_size);
+    if (!attachment || !memory) {
+        return apps::fail("lab-probe", !attachment ? attachment.error() : memory.error());
+    }
+    // Where the memory is in the sub context, registered and removed again.
+    const auto place = [&]() -> std::int64_t {
+        const auto region = attachment->register_region(memory->range());
+        return region ? attachment->call(NOP_WHERE, region->id().value()).value : NOP_E_REGION;
+    };
+    using Clock = std::chrono::steady_clock;
+    std::int64_t first = 0;
+    std::int64_t second = 0;
+    Clock::duration between{};
+    int tries = 0;
+    do { // the machine may be slow
+        std::this_thread::sleep_for(rest);
+        const auto before = Clock::now();
+        first = place();
+        second = place();
+        between = Clock::now() - before;
+    } while (between >= rest && ++tries < 10);
+    std::this_thread::sleep_for(rest + rest / 4);
+    const std::int64_t third = place();
+    const bool ok = first > 0 && second > 0 && between < rest && second != first && third == first;
+    apps::print_result(
+        {{"probe", "rested-region"},
+         {"places", {first, second, third}},
+         {"ms", std::chrono::duration_cast<std::chrono::milliseconds>(between).count()},
+         {"ok", ok}});
+    return ok ? 0 : 1;
+}
 
 int removed_region(const std::string &export_name)
 {
