@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -32,6 +33,11 @@ class Target:
         self.executions = 0
         self.seconds = 0.0
         self.finding = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
 
     def run(self, seconds: int, executions: int) -> None:
         """One slice: ends after that time, that many executions, or with a finding."""
@@ -39,24 +45,69 @@ class Target:
         log = self.folder / f"{self.name}.log"
         started = time.monotonic()
         with log.open("w") as out:
-            process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [str(self.program), f"-max_total_time={seconds}", f"-runs={executions}", "-max_len=256",
                  "-timeout=10", "-print_final_stats=1", f"-artifact_prefix={self.folder}/{self.name}-",
                  str(self.found), str(self.kept)],
                 stdout=out, stderr=subprocess.STDOUT,
             )
-            try:
-                status = process.wait()
-            finally:
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait()
+            status = self._process.wait()
         text = log.read_text(errors="replace")
         executed = re.search(r"number_of_executed_units:\s*(\d+)", text)
         self.executions += int(executed[1]) if executed else 0
         self.seconds += time.monotonic() - started
         if status != 0:
             self.finding = f"status {status}; the end of {log}:\n" + "\n".join(text.splitlines()[-60:])
+
+
+class Campaign:
+    """Slices of the targets, some of them at a time: whose turn it is has had least so far."""
+
+    def __init__(self, targets: list[Target], arguments: argparse.Namespace) -> None:
+        self._targets = targets
+        self._arguments = arguments
+        self._idle = list(targets)
+        self._lock = threading.Lock()
+        self._end = time.monotonic() + 60 * (arguments.minutes or 0)
+        self._share = -(-arguments.executions // len(targets)) if arguments.executions is not None else None
+
+    def run(self) -> None:
+        workers = [threading.Thread(target=self._work, daemon=True) for _ in range(self._arguments.jobs)]
+        try:
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        finally:  # of an interrupted one
+            for target in self._targets:
+                target.stop()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                turn = self._next()
+                if turn is None:
+                    return
+                target, seconds, executions = turn
+                self._idle.remove(target)
+            target.run(seconds, executions)
+            with self._lock:
+                self._idle.append(target)
+                _say(f"{target.name}: {target.executions} executions in {target.seconds:.0f} s; "
+                     f"all: {sum(t.executions for t in self._targets)}")
+                _report(self._arguments.json, self._targets)
+
+    def _next(self) -> tuple[Target, int, int] | None:
+        """A target, seconds, executions (-1: any number)."""
+        if any(target.finding for target in self._targets):
+            return None
+        if self._share is None:
+            seconds = min(self._arguments.slice, int(self._end - time.monotonic()))
+            target = min(self._idle, key=lambda t: t.seconds, default=None)
+            return (target, seconds, -1) if target is not None and seconds > 0 else None
+        share = self._share
+        target = min((t for t in self._idle if t.executions < share), key=lambda t: t.executions, default=None)
+        return (target, self._arguments.slice, share - target.executions) if target is not None else None
 
 
 def main() -> int:
@@ -66,6 +117,7 @@ def main() -> int:
     length.add_argument("--minutes", type=float, default=None)
     length.add_argument("--executions", type=int, default=None, help="of all targets together, the same for each")
     parser.add_argument("--slice", type=int, default=60, help="seconds until it is the next target's turn")
+    parser.add_argument("--jobs", type=int, choices=range(1, len(TARGETS) + 1), default=1, help="targets that run at a time")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", action="store_true",
                         help="at the end, put a small set of inputs that reaches all that was reached into the tree")
@@ -80,21 +132,7 @@ def main() -> int:
 
     build = arguments.build.resolve()
     targets = [Target(name, build) for name in arguments.target or TARGETS]
-    end = time.monotonic() + 60 * (arguments.minutes or 0)
-    share = -(-arguments.executions // len(targets)) if arguments.executions is not None else None
-    while not any(target.finding for target in targets):
-        if share is None:
-            target = min(targets, key=lambda t: t.seconds)
-            seconds, runs = min(arguments.slice, int(end - time.monotonic())), -1
-        else:
-            target = min(targets, key=lambda t: t.executions)
-            seconds, runs = arguments.slice, max(0, share - target.executions)
-        if seconds <= 0 or runs == 0:
-            break
-        target.run(seconds, runs)
-        _say(f"{target.name}: {target.executions} executions in {target.seconds:.0f} s; "
-             f"all: {sum(t.executions for t in targets)}")
-        _report(arguments.json, targets)
+    Campaign(targets, arguments).run()
     for target in targets:
         if target.finding:
             print(f"{target.name}: {target.finding}")
