@@ -146,18 +146,20 @@ std::int64_t Core::rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t
         (setup.flags & (RVIF_RXQ_TSO | RVIF_RXQ_L4_NONE)) == RVIF_RXQ_TSO) {
         return -RVIF_E_ARG;
     }
+    const std::uint64_t lanes_index = RVIF_ADDR_REGION(setup.lanes);
+    if (lanes_index >= RVIF_MAX_REGIONS || setup.buf_region >= RVIF_MAX_REGIONS)
+        return -RVIF_E_ADDR;
+    // Looked at once: START compares the very words that the addresses are made of. The manager may
+    // take a region away, or put another in its place, at any time.
+    const Region lanes_region = port.regions.get(static_cast<std::uint32_t>(lanes_index));
+    const Region buffers_region = port.regions.get(setup.buf_region);
+    const std::uint64_t lanes_offset = RVIF_ADDR_OFFSET(setup.lanes);
     Address lanes_at = 0;
     Address buffers_at = 0;
-    // The words are taken before the ranges are checked; START compares them.
-    const Region lanes_region =
-        port.regions.get(static_cast<std::uint32_t>(RVIF_ADDR_REGION(setup.lanes)));
-    const Region buffers_region = port.regions.get(setup.buf_region);
-    if ((RVIF_ADDR_OFFSET(setup.lanes) & (RVIF_LINE - 1)) != 0 ||
-        resolve(port.regions, setup.lanes, RVIF_MAX_SOURCES * RVIF_LANE_STRIDE(setup.depth),
+    if ((lanes_offset & (RVIF_LINE - 1)) != 0 ||
+        resolve(lanes_region, lanes_offset, RVIF_MAX_SOURCES * RVIF_LANE_STRIDE(setup.depth),
                 lanes_at) != Resolved::ok ||
-        setup.buf_region >= RVIF_MAX_REGIONS || !buffers_region.valid() ||
-        resolve(port.regions, RVIF_ADDR(setup.buf_region, 0), setup.buf_len, buffers_at) !=
-            Resolved::ok) {
+        resolve(buffers_region, 0, setup.buf_len, buffers_at) != Resolved::ok) {
         return -RVIF_E_ADDR;
     }
     const std::uint64_t last = (buffers_region.len() - setup.buf_len) / RVIF_BUF_UNIT;
@@ -172,7 +174,7 @@ std::int64_t Core::rx_setup(std::uint32_t cpu, std::uint32_t self, std::uint64_t
     rx.buf_len = setup.buf_len;
     rx.flags = setup.flags;
     rx.last_unit = static_cast<std::uint32_t>(last < RVIF_POSTED_MASK ? last : RVIF_POSTED_MASK);
-    rx.lanes_index = static_cast<std::uint8_t>(RVIF_ADDR_REGION(setup.lanes));
+    rx.lanes_index = static_cast<std::uint8_t>(lanes_index);
     rx.buffers_index = static_cast<std::uint8_t>(setup.buf_region);
     rx.lanes_region = lanes_region.word();
     rx.buffers_region = buffers_region.word();

@@ -51,20 +51,24 @@ inline void store32(Address address, std::uint32_t value)
 
 enum class Resolved { ok, bad_region, bad_range };
 
-// The len bytes at a, inside one region.
-inline Resolved resolve(const RegionTable &regions, rvif_addr_t a, std::uint64_t len, Address &out)
+// The len bytes at an offset of a region.
+inline Resolved resolve(Region region, std::uint64_t offset, std::uint64_t len, Address &out)
 {
-    const std::uint64_t index = RVIF_ADDR_REGION(a);
-    const std::uint64_t offset = RVIF_ADDR_OFFSET(a);
-    if (index >= RVIF_MAX_REGIONS)
-        return Resolved::bad_region;
-    const Region region = regions.get(static_cast<std::uint32_t>(index));
     if (!region.valid())
         return Resolved::bad_region;
     if (offset > region.len() || len > region.len() - offset)
         return Resolved::bad_range;
     out = region.base() + offset;
     return Resolved::ok;
+}
+
+// The len bytes at a, inside one region.
+inline Resolved resolve(const RegionTable &regions, rvif_addr_t a, std::uint64_t len, Address &out)
+{
+    const std::uint64_t index = RVIF_ADDR_REGION(a);
+    if (index >= RVIF_MAX_REGIONS)
+        return Resolved::bad_region;
+    return resolve(regions.get(static_cast<std::uint32_t>(index)), RVIF_ADDR_OFFSET(a), len, out);
 }
 
 // The same, aligned, for a structure that a control operation names.

@@ -50,13 +50,13 @@ struct alignas(64) RxQueue {
 
     [[nodiscard]] bool live() const { return (state.load() & live_bit) != 0; }
 
-    // Wait-free, whoever else is at it. If the exchange fails, the port's own control call has
-    // changed the word after our addition and has therefore looked at the regions again.
+    // Wait-free, and right whoever else is at it or has been cut short at it: after the addition no
+    // START that looked at the regions before it succeeds, and what an earlier one has made live
+    // ends here, whatever became of the word in between.
     void kill()
     {
-        std::uint64_t word = state.fetch_add(generation) + generation;
-        if ((word & live_bit) != 0)
-            state.compare_exchange_strong(word, word & ~live_bit);
+        state.fetch_add(generation);
+        state.fetch_and(~live_bit);
     }
 };
 

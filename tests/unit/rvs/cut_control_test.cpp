@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Control calls that are cut short at an instruction of a hostile guest's choice, and what it does
 // then instead of doing them again. Stepped, so without sanitizers: canaries and guard pages look.
+#include "port.hpp"
 #include "stepped.hpp"
 #include "world.hpp"
 
@@ -93,6 +94,111 @@ TEST_F(CutControl, SetUpIsThereWholeOrNotAtAll)
     }
     EXPECT_GT(steps, 100u) << "it was not stepped";
     EXPECT_GT(through, 20u) << "no frame ever went to region 0";
+}
+
+// Regions that come and go in the middle of RX_SETUP, before any of its instructions: the queue
+// that START finds is of the regions that there are.
+TEST_F(CutControl, SetUpIsOfTheRegionsThatThereAre)
+{
+    attacker.join();
+    Memory here{2 << 20};
+    Memory there{2 << 20};
+    rvif_rx_setup second = attacker.rx_setup(0);
+    second.lanes = RVIF_ADDR(1ull, 0);
+    second.buf_region = 1;
+    const auto put = [&](const Memory *memory) {
+        if (memory != nullptr) {
+            ASSERT_EQ(world->region_add(attacker.id(), 1, memory->base(), memory->size()),
+                      Error::none);
+        }
+    };
+    struct {
+        const Memory *before, *within;
+    } const cases[] = {{nullptr, &here}, {&here, &there}, {&here, nullptr}};
+    std::uint32_t live = 0;
+    for (const auto &[before, within] : cases) {
+        std::uint32_t steps = 0;
+        for (bool was_within = true; was_within && !HasFailure(); ++steps) {
+            reset();
+            put(before);
+            attacker.put(Guest::rx_setup_at, second);
+            {
+                Stepped stepped{
+                    [&] { hostile(RVIF_OP_RX_SETUP, 0, RVIF_ADDR(0ull, Guest::rx_setup_at)); }};
+                for (std::uint32_t i = 0; i < steps && stepped.alive(); ++i)
+                    stepped.step();
+                was_within = stepped.alive();
+                world->region_remove(attacker.id(), 1);
+                put(within);
+                stepped.finish();
+            }
+            world->region_remove(attacker.id(), 1);
+            put(before);
+            const bool started = hostile(RVIF_OP_START) == 0;
+            for (const Memory *memory : {&here, &there}) { // all posted, in either
+                const std::uint64_t lane =
+                    static_cast<std::uint64_t>(sender.source()) * RVIF_LANE_STRIDE(depth);
+                std::memset(memory->data() + lane, 0, RVIF_LANE_STRIDE(depth));
+                for (std::uint32_t i = 0; i < depth; ++i) {
+                    const std::uint32_t entry =
+                        static_cast<std::uint32_t>(memory->size() - 4096) / RVIF_BUF_UNIT |
+                        RVIF_PHASE;
+                    std::memcpy(memory->data() + lane + 4 * i, &entry, sizeof entry);
+                }
+            }
+            const Bytes in_here = here.snapshot();
+            const Bytes in_there = there.snapshot();
+            ASSERT_EQ(sender.send(frame(broadcast, mac(1), 100, 7)), 1);
+            ASSERT_TRUE(there.snapshot() == in_there) << "after " << steps;
+            const bool written = here.snapshot() != in_here;
+            ASSERT_TRUE(!written || before == &here) << "after " << steps;
+            live += started && written ? 1 : 0;
+            world->region_remove(attacker.id(), 1);
+        }
+        EXPECT_GT(steps, 100u) << "it was not stepped";
+    }
+    EXPECT_GT(live, 20u) << "no frame ever went to region 1";
+}
+
+// Of two that end a queue, the port and the manager, either may be cut short anywhere: once the
+// other has returned it has ended.
+TEST(RvsRxQueue, EndsWhoeverIsCutShortAtIt)
+{
+    struct Shared {
+        RxQueue queue;
+        std::atomic<std::uint32_t> through;
+    };
+    const Memory memory{sizeof(Shared)};
+    auto &shared = *reinterpret_cast<Shared *>(memory.data());
+    const auto end = [&] {
+        shared.through = 0;
+        shared.queue.kill();
+        shared.through = 1;
+    };
+    constexpr std::uint32_t most = 200;
+    std::uint32_t first = 0; // its instructions
+    {
+        Stepped all{end};
+        for (; shared.through == 0 && all.alive(); ++first)
+            all.step();
+    }
+    ASSERT_LT(first, most);
+    // Those that count are the last.
+    for (std::uint32_t i = first - std::min(first, 40u); i < first; ++i) {
+        for (std::uint32_t k = first - std::min(first, 40u); k < first; ++k) {
+            shared.queue.state = 2 * RxQueue::generation | RxQueue::live_bit;
+            Stepped whole{end};
+            for (std::uint32_t n = 0; n < i; ++n)
+                whole.step();
+            {
+                Stepped cut_short{end};
+                for (std::uint32_t n = 0; n < k; ++n)
+                    cut_short.step();
+                whole.finish();
+            }
+            ASSERT_FALSE(shared.queue.live()) << i << " " << k;
+        }
+    }
 }
 
 // A queue that a START has made live, before it was cut short, is none of a region that goes.
