@@ -102,13 +102,25 @@ Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp, P
     }
     if (way == nullptr)
         return Learned::yes;
-    // Ours before the exchange, and whose it was after it: a call that is cut short meanwhile
-    // leaves a count that is too high, so that nobody gets beyond its limit by that.
+    // Both before the exchange. A call that is cut short meanwhile leaves our count too high, so
+    // that nobody gets beyond its limit by that alone, and the other's too low: no neighbour may
+    // fill it.
     learned.more();
-    if (!replace(*way, word, want))
+    if (word == 0) {
+        if (!replace(*way, word, want))
+            learned.less();
+        return Learned::yes;
+    }
+    LearnedCount &old = ports[Fdb::port_of(word)].learned;
+    const std::uint64_t before = old.snapshot();
+    const bool given = old.less();
+    if (!replace(*way, word, want)) {
         learned.less();
-    else if (word != 0)
-        ports[Fdb::port_of(word)].learned.less();
+        if (given)
+            old.more();
+    } else if (old.counted_since(before)) { // by the manager, with this one
+        old.less();
+    }
     return Learned::yes;
 }
 

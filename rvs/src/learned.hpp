@@ -11,11 +11,11 @@ namespace rvs {
 // Kept by whoever changes an entry, the port's CPUs or another's that an address moves to, and
 // counted anew by the manager, since a call may be cut short between entry and count.
 //
-//   63      32 31       0
-//   [ changes | number  ]
+//   63      40 39    32 31       0
+//   [ changes | counts | number  ]
 //
 // A count of the table while there are changes is of no one moment: it finds an address that two
-// ports take from each other where it is no more.
+// ports take from each other where it is no more. So it is void then.
 class LearnedCount {
   public:
     [[nodiscard]] std::uint32_t number() const { return static_cast<std::uint32_t>(snapshot()); }
@@ -24,25 +24,32 @@ class LearnedCount {
     void more() { word_.fetch_add(change + 1, relaxed); }
     // Not below 0: the manager may have counted, or cleared, when the entry had gone already. An
     // exchange that fails is an entry of the port that another CPU has changed; after so many it
-    // is left to the manager, so that nobody is kept here.
-    void less()
+    // is left to the manager, so that nobody is kept here. True: one less.
+    bool less()
     {
         std::uint64_t old = snapshot();
         for (int attempt = 0; attempt < 64 && static_cast<std::uint32_t>(old) != 0; ++attempt) {
             if (word_.compare_exchange_strong(old, old + change - 1, relaxed))
-                return;
+                return true;
         }
+        return false;
     }
     // n were counted; void if there was a change since the snapshot.
     void counted(std::uint64_t before, std::uint32_t n)
     {
-        word_.compare_exchange_strong(before, (before & ~(change - 1)) | n, relaxed);
+        const std::uint64_t counts = (before + count) & (change - count);
+        word_.compare_exchange_strong(before, (before & ~(change - 1)) | counts | n, relaxed);
+    }
+    [[nodiscard]] bool counted_since(std::uint64_t before) const
+    {
+        return ((snapshot() ^ before) & (change - count)) != 0;
     }
     void clear() { word_.store(0, relaxed); }
 
   private:
     static constexpr auto relaxed = std::memory_order_relaxed;
-    static constexpr std::uint64_t change = std::uint64_t{1} << 32;
+    static constexpr std::uint64_t count = std::uint64_t{1} << 32;
+    static constexpr std::uint64_t change = std::uint64_t{1} << 40;
 
     std::atomic<std::uint64_t> word_;
 };
