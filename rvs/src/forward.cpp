@@ -144,7 +144,7 @@ class Transmission : private Scatter {
         std::uint32_t segments = 0;
         std::uint32_t total = 0; // at most RVIF_MAX_BURST * RVIF_MAX_FRAME
         std::uint32_t reason = no_drop;
-        Segment *const chain = segments_ + 1;
+        Segment *const chain = segments_ + 2;
         // To the end of the chain, good or bad.
         for (bool head = true;; head = false) {
             if (reason == no_drop) {
@@ -179,7 +179,10 @@ class Transmission : private Scatter {
         frame.segsz = first.segsz();
         Segment *rest = chain;
         const std::uint32_t header_len = take_header(rest, segments, frame.header);
-        // The slot in front of what is left of the chain is free.
+        frame.nested = false;
+        // The slots in front of what is left of the chain are free.
+        if (exact_ && frame.header.ethertype() == ethertype_vlan)
+            look_behind_tag(frame, rest, segments);
         frame.segment = rest - 1;
         frame.count = segments + 1;
         frame.segment[0] =
@@ -187,6 +190,22 @@ class Transmission : private Scatter {
         behind_ = i;
         forward(frame);
         return i;
+    }
+
+    // Whether a second tag shows where the first is taken off. Behind a tag that is asked for it is
+    // in the header; otherwise in the bytes that follow, which are copied, too.
+    void look_behind_tag(Frame &frame, Segment *&rest, std::uint32_t &segments)
+    {
+        frame.nested = (frame.flags & RVIF_TX_VLAN) != 0;
+        if (frame.nested || frame.total < Header::size + sizeof behind_tag_)
+            return;
+        for (std::uint8_t &byte : behind_tag_)
+            byte = take_byte(rest, segments);
+        std::uint16_t type = 0;
+        __builtin_memcpy(&type, behind_tag_, sizeof type);
+        frame.nested = type == ethertype_vlan;
+        *--rest = Segment{behind_tag_, sizeof behind_tag_};
+        ++segments;
     }
 
     void forward(const Frame &frame)
@@ -229,6 +248,11 @@ class Transmission : private Scatter {
         ++tally_.frames;
         tally_.bytes += frame.total;
         std::uint64_t to = decision_.kind == Kind::unicast ? bit(decision_.port) : decision_.ports;
+        if (frame.nested) {
+            to &= ~untagged_at(to);
+            if (to == 0)
+                return drop(RVIF_DROP_VLAN_EGRESS);
+        }
         if (decision_.kind == Kind::flood) {
             if ((policy_ & policy::storm) != 0) {
                 const bool cut = (frame.flags & RVIF_TX_TSO) != 0;
@@ -249,8 +273,23 @@ class Transmission : private Scatter {
         }
         // Once, not to whom it goes anyway, and to nobody who is held down.
         mirrors &= ~(to | bit(self_) | core_.down_ports.load(std::memory_order_relaxed));
+        if (mirrors != 0)
+            decision_.fast = false; // its lane may have to give way
         for (; mirrors != 0; mirrors &= mirrors - 1)
             send(static_cast<std::uint32_t>(__builtin_ctzll(mirrors)), frame, true);
+    }
+
+    // Of these ports, those that the frame reaches without its tag. To show what is behind it there
+    // would be a way from one VLAN into another.
+    [[nodiscard]] std::uint64_t untagged_at(std::uint64_t ports) const
+    {
+        std::uint64_t out = 0;
+        for (; ports != 0; ports &= ports - 1) {
+            const auto port = static_cast<std::uint32_t>(__builtin_ctzll(ports));
+            if (core_.ports[port].policy.native.load(std::memory_order_relaxed) == decision_.vlan)
+                out |= bit(port);
+        }
+        return out;
     }
 
     static std::uint64_t mirror_of(const Port &port)
@@ -454,7 +493,9 @@ class Transmission : private Scatter {
     Decision decision_;
     OpenLanes open_;
     Offload offload_;
-    Segment segments_[RVIF_MAX_BURST + 2]; // a chain, and a slot in front of it for its header
+    std::uint8_t behind_tag_[2];
+    // A chain; in front of it slots for its header and what is behind its tag.
+    Segment segments_[RVIF_MAX_BURST + 3];
 };
 
 // What a Transmission needs is set up, and is on the stack, for those alone who need it.

@@ -61,6 +61,23 @@ inline Header read_header(const std::uint8_t *data)
     return Header{read_8(data), read_8(data + 8)};
 }
 
+// Segments at the start of a chain of which nothing is left. False: nothing is left of the chain.
+inline bool drop_empty(Segment *&segment, std::uint32_t &count)
+{
+    for (; count != 0 && segment->len == 0; --count)
+        ++segment;
+    return count != 0;
+}
+
+// The next byte of a chain, and moves its start behind it; 0 behind its end.
+inline std::uint8_t take_byte(Segment *&segment, std::uint32_t &count)
+{
+    if (!drop_empty(segment, count))
+        return 0;
+    --segment->len;
+    return *static_cast<const volatile std::uint8_t *>(segment->data++);
+}
+
 // From the start of a chain, as many of Header::size bytes as it has, and moves the chain's
 // start behind them. Returns how many those were.
 inline std::uint32_t take_header(Segment *&segment, std::uint32_t &count, Header &header)
@@ -74,16 +91,8 @@ inline std::uint32_t take_header(Segment *&segment, std::uint32_t &count, Header
     header = Header{0, 0};
     auto *bytes = reinterpret_cast<std::uint8_t *>(&header);
     std::uint32_t have = 0;
-    while (have < Header::size && count != 0) {
-        if (segment->len == 0) {
-            ++segment;
-            --count;
-            continue;
-        }
-        bytes[have++] = *static_cast<const volatile std::uint8_t *>(segment->data);
-        ++segment->data;
-        --segment->len;
-    }
+    while (have < Header::size && drop_empty(segment, count))
+        bytes[have++] = take_byte(segment, count);
     return have;
 }
 
@@ -95,6 +104,7 @@ struct Frame {
     std::uint16_t flags; // RVIF_TX_* that are asked for
     std::uint16_t vlan;
     std::uint16_t segsz;
+    bool nested; // another tag is behind its tag; told where the sender knows VLANs
 };
 
 // What becomes of a frame's tag on the way to one receiver.

@@ -53,6 +53,37 @@ TEST_F(Vlan, FloodStaysInItsVlanAndHasATagWhereThePortHasOne)
               (std::vector<Out>{{0, hello, {}}, {1, hello, {}}, {4, tagged(hello, 10), {}}}));
 }
 
+// A tag behind a tag is the receiver's own affair, where the first one stays; where it would be
+// taken off, the second would be a way into another VLAN.
+TEST_F(Vlan, TagBehindATagIsShownToNobody)
+{
+    const Bytes inner = tagged(hello, 20);
+    const Bytes priority = tagged(inner, 0);
+    // 4 is in VLAN 20 without a tag, and in 10 with one. 0 is in VLAN 10 alone.
+    const std::vector<Out> with_tag{{3, tagged(inner, 10), {}}, {4, tagged(inner, 10), {}}};
+    EXPECT_EQ(net.send(0, priority), with_tag);
+    EXPECT_EQ(net.send(0, inner, RVIF_TX_VLAN, 0), with_tag);
+    EXPECT_EQ(net.send(3, tagged(inner, 10)), (std::vector<Out>{{4, tagged(inner, 10), {}}}));
+    EXPECT_EQ(net.send(3, inner, RVIF_TX_VLAN, 10), (std::vector<Out>{{4, tagged(inner, 10), {}}}));
+
+    net.introduce(1, 7); // in VLAN 10, without a tag
+    const Bytes to_1 = tagged(frame(mac(7), mac(1), 80), 20);
+    EXPECT_EQ(net.drops(0, RVIF_DROP_VLAN_EGRESS), 0u);
+    EXPECT_TRUE(net.send(0, tagged(to_1, 0)).empty());
+    EXPECT_TRUE(net.send(0, to_1, RVIF_TX_VLAN, 0).empty());
+    EXPECT_EQ(net.drops(0, RVIF_DROP_VLAN_EGRESS), 2u);
+    // Wherever the sender cuts it, and whatever is behind: another EtherType travels as it came.
+    for (const std::uint32_t cut : {13u, 14u, 15u, 16u, 17u, 18u, 19u}) {
+        const Bytes doubly = tagged(to_1, 0);
+        EXPECT_EQ(net[0].send_chain(doubly, {cut, static_cast<std::uint32_t>(doubly.size()) - cut}),
+                  2);
+        EXPECT_TRUE(net.take().empty()) << cut;
+        const Bytes once = tagged(frame(mac(7), mac(1), 80), 0);
+        EXPECT_EQ(net[0].send_chain(once, {cut, static_cast<std::uint32_t>(once.size()) - cut}), 2);
+        EXPECT_EQ(net.take(), (std::vector<Out>{{1, frame(mac(7), mac(1), 80), {}}})) << cut;
+    }
+}
+
 TEST_F(Vlan, PriorityTravelsWithTheTag)
 {
     EXPECT_EQ(net.send(3, tagged(hello, 0xa00a)),
