@@ -260,10 +260,14 @@ Error Switch::port_open(PortId id, const PortOptions &options)
     Port &port = core.ports[index];
     if (port.open.load())
         return Error::state;
+    // Bit of open_ports first: a manager that dies in here leaves a port that can be closed.
+    core.open_ports.fetch_or(bit(index));
     if (options.mac != 0) {
         const Error error = core.fdb().set_static(fdb_key(options.mac, options.native_vlan), index);
-        if (error != Error::none)
+        if (error != Error::none) {
+            core.open_ports.fetch_and(~bit(index));
             return error;
+        }
     }
     // Closed: no call of the port runs, so all of it is ours. But for received_before others
     // may still count towards us.
@@ -308,7 +312,6 @@ Error Switch::port_open(PortId id, const PortOptions &options)
         port.received_before[i].store(received[i]);
 
     port.open.store(true);
-    core.open_ports.fetch_or(bit(index));
     return Error::none;
 }
 

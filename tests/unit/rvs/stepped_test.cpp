@@ -2,7 +2,7 @@
 // Calls that are stopped at an instruction: killed there, frozen there, or cut short there. These
 // are the objects that go into a sub context; with sanitizers there would be fifty times the
 // instructions.
-#include "packets.hpp"
+#include "net.hpp"
 #include "policy.hpp"
 #include "stepped.hpp"
 #include "world.hpp"
@@ -279,6 +279,133 @@ TEST(RvsStepped, AddressThatIsGivenAwayWhileItIsLearnedIsItsOwnersAlone)
         ASSERT_EQ(world->mac_remove(address, 0), Error::none);
     }
     EXPECT_GT(twice, 0u) << "the manager never came between look and exchange";
+}
+
+// A neighbour whose call takes an address, and is cut short before any of the instructions that do:
+// whose it was can go on, with as many addresses as it may have.
+TEST(RvsStepped, NeighbourThatIsCutShortFillsNobodysLimit)
+{
+    World world;
+    Guest victim{world, 0};
+    Guest thief{world, 1};
+    PortOptions one;
+    one.mac_limit = 1;
+    victim.join(one);
+    thief.join();
+    const Bytes own = frame(broadcast, mac(7));
+    thief.desc(0, {thief.stage(own), own.size()});
+    ASSERT_EQ(victim.send(own), 1);
+    const auto at_thief = [&] {
+        FdbEntry some[16];
+        std::size_t cursor = 0;
+        const std::size_t n = world->fdb_read(cursor, some, std::size(some));
+        return std::any_of(some, some + n,
+                           [&](const FdbEntry &entry) { return entry.port == thief.id(); });
+    };
+    std::uint32_t moved = 0; // after so many instructions
+    {
+        Stepped call{[&] { thief.transmit(1); }};
+        for (; call.alive() && !at_thief(); ++moved)
+            call.step();
+    }
+    ASSERT_GT(moved, 100u) << "it was not stepped";
+    for (std::uint32_t after = moved - 60; after < moved + 60; ++after) {
+        thief.leave(); // that call was killed
+        thief.join();
+        ASSERT_EQ(victim.send(own), 1);
+        {
+            Stepped call{[&] { thief.transmit(1); }};
+            for (std::uint32_t i = 0; i < after && call.alive(); ++i)
+                call.step();
+        }
+        ASSERT_EQ(victim.send(own), 1);
+        ASSERT_EQ(victim.drops(RVIF_DROP_MAC_LIMIT), 0u) << "after " << after << " instructions";
+    }
+}
+
+// The manager dies while it opens a port: its successor can close it, if it is there, and open it.
+TEST(RvsStepped, PortThatWasBeingOpenedIsNotLost)
+{
+    const auto usable = [](World &world, PortId id) {
+        if ((world->ports() >> 3 & 1) != 0 && world->port_close(id) != Error::none)
+            return false;
+        PortOptions options;
+        options.mac = word(mac(7));
+        return world->port_open(PortId{9}, options) == Error::none && // the address is free
+               world->port_close(PortId{9}) == Error::none &&
+               world->port_open(id, options) == Error::none && world->port_close(id) == Error::none;
+    };
+    constexpr PortId id{3};
+    World world;
+    const auto open = [&] {
+        PortOptions options;
+        options.mac = word(mac(7));
+        static_cast<void>(world->port_open(id, options));
+    };
+    std::uint32_t all = 0; // its instructions
+    for (Stepped stepped{open}; stepped.alive(); ++all)
+        stepped.step();
+    ASSERT_GT(all, 1000u) << "it was not stepped";
+    ASSERT_TRUE(usable(world, id));
+    // That it can be used is said at the end; behind that is what a process does when it ends.
+    const std::uint32_t last = all - 60;
+    for (std::uint32_t steps = 0; steps < all; steps += steps < last ? last / 8 : 1) {
+        {
+            Stepped stepped{open};
+            for (std::uint32_t i = 0; i < steps && stepped.alive(); ++i)
+                stepped.step();
+        }
+        ASSERT_TRUE(usable(world, id)) << "killed after " << steps;
+    }
+}
+
+// A mirror is switched on in the middle of a call: what is on its way to one port goes there.
+TEST(RvsStepped, MirrorThatIsSwitchedOnUnderACallTakesNobodysFrames)
+{
+    Net net;
+    for (int port = 0; port < 2; ++port)
+        net.add();
+    // Its lane has the same place among those that a call fills as port 1's.
+    Guest tap{net.world, 17, {.buffers = 700}};
+    PortOptions capture;
+    capture.capture = true;
+    tap.join(capture);
+    net.introduce(1, 2);
+    std::vector<Bytes> frames;
+    for (std::uint32_t i = 0; i < 6; ++i)
+        frames.push_back(frame(mac(2), mac(1), 80, i));
+    Guest &sender = net[0];
+    std::uint32_t steps = 0;
+    std::uint32_t mirrored = 0;
+    for (bool cut = true; cut && !HasFailure(); steps += 5) {
+        tap.post(sender.source(), 40);
+        std::uint32_t n = 0;
+        for (const Bytes &f : frames) {
+            const rvif_addr_t at = sender.stage(f);
+            if (n == 2) { // in pieces: it is looked at on its own
+                sender.desc(n++, {at, 40, RVIF_TX_MORE});
+                sender.desc(n++, {at + 40, f.size() - 40});
+            } else {
+                sender.desc(n++, {at, f.size()});
+            }
+        }
+        {
+            Stepped call{[&] { sender.transmit(n); }};
+            for (std::uint32_t i = 0; i < steps && call.alive(); ++i)
+                call.step();
+            cut = call.alive();
+            ASSERT_EQ(net.world->port_tap(sender.id(), tap.id(), true), Error::none);
+            call.finish();
+        }
+        ASSERT_EQ(net.world->port_tap(sender.id(), tap.id(), false), Error::none);
+        std::vector<Bytes> got;
+        for (const Out &out : net.take())
+            got.push_back(out.frame);
+        ASSERT_EQ(got, frames) << "after " << steps << " instructions";
+        mirrored += tap.receive_all(sender.source()).empty() ? 0 : 1;
+    }
+    EXPECT_GT(steps, 200u) << "it was not stepped";
+    EXPECT_GT(mirrored, 5u);
 }
 
 // Frozen at any instruction where it looks whether its port may still send, a queue changes nothing
