@@ -64,7 +64,7 @@ Result<rvs::PortId> Ports::open(const GuestConfig &guest, std::uint64_t cookie,
     if (!port) {
         return refuse(Errc::quota, "all of the switch's ports are taken");
     }
-    rvs::PortOptions options = config_.options(guest);
+    rvs::PortOptions options = options_of(config_, guest);
     options.cookie = cookie;
     if (const rvs::Error error = switch_.port_open(*port, options); error != rvs::Error::none) {
         return refuse(Errc::refused, std::string{"the switch: "} + text_of(error));
@@ -125,11 +125,18 @@ void Ports::adopt(rvs::PortId id, const std::string &label)
     // The predecessor's settings by hand are not known; those of the file are.
     std::string why = "the configuration has no [[guest]] for it";
     if (guest != nullptr) {
+        // What an operator had held down by hand stays so.
+        if (guest->down && port.up) {
+            static_cast<void>(link(id, false));
+        }
         const auto applied = apply(id, port, *guest, config_);
         if (applied) {
             return;
         }
         why = applied.error().message;
+    } else if (!config_.guests.empty() && port.up) { // as reload() has it
+        static_cast<void>(link(id, false));
+        why += ", so it is held down";
     }
     journal_.tell(Level::warning, "port-adopted",
                   named(id) + " of '" + label + "' keeps the settings that it had: " + why,
@@ -152,9 +159,27 @@ Result<void> Ports::link(rvs::PortId id, bool up)
     return {};
 }
 
+// A mirror is the number of its target's port, where somebody else may be: a capture by hand, or a
+// guest that was there before the configuration had this target.
+rvs::PortOptions Ports::options_of(const Config &config, const GuestConfig &guest)
+{
+    rvs::PortOptions options = config.options(guest);
+    rvs::PortInfo there;
+    if (options.mirror_to != rvs::no_port && switch_.port_info(options.mirror_to, there) &&
+        there.label != guest.mirror) {
+        journal_.tell(Level::warning, "mirror-left-out",
+                      "'" + guest.label + "' is not mirrored: " + named(options.mirror_to) +
+                          ", which is to be '" + guest.mirror + "', is in use by '" + there.label +
+                          "'; read the configuration again when that has ended",
+                      about(options.mirror_to, there.label));
+        options.mirror_to = rvs::no_port;
+    }
+    return options;
+}
+
 Result<void> Ports::apply(rvs::PortId id, Port &to, const GuestConfig &guest, const Config &config)
 {
-    if (const rvs::Error error = switch_.port_policy(id, config.options(guest));
+    if (const rvs::Error error = switch_.port_policy(id, options_of(config, guest));
         error != rvs::Error::none) {
         if (error == rvs::Error::arg && (guest.rate_mbit != 0 || guest.storm != 0) &&
             config_.limits.clock_hz == 0) {

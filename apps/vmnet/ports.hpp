@@ -60,6 +60,7 @@ class Ports {
 
   private:
     void forget_one();
+    rvs::PortOptions options_of(const Config &config, const GuestConfig &guest);
     elisa::Result<void> apply(rvs::PortId port, Port &to, const GuestConfig &guest,
                               const Config &config);
 
