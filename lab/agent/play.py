@@ -42,8 +42,10 @@ class Stage:
 
     def pump(self, seconds: float) -> None:
         """Let time pass, taking in what VMs and the kernel say."""
-        alive = [vm for vm in self.started if vm.running]
-        ready, _, _ = select.select(alive, [], [], max(0.0, seconds))
+        # Of an output that was closed there is always something to read, the end of it: that would be a busy wait, and
+        # nobody has the CPU before us.
+        speaking = [vm for vm in self.started if vm.running and not vm.silenced]
+        ready, _, _ = select.select(speaking, [], [], max(0.0, seconds))
         for vm in ready:
             vm.drain()
         for vm in self.started:

@@ -36,6 +36,7 @@ class Vm:
         self.qemu_status: int | None = None
         self.heard = 0.0  # when it was started or said something last
         self.stopped = False  # by QEMU
+        self.silenced = False  # QEMU is ending, and has closed its output: nothing more will come
         self.read_to = 0  # how far `wait` has looked in self.lines
         self._host = host
         self._events = events
@@ -89,6 +90,7 @@ class Vm:
         if self.running:
             raise HostError(f"VM {self.name} is running already")
         self.exit_status = self.qemu_status = None
+        self.silenced = False
         self.heard = time.monotonic()
         self._process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -160,6 +162,7 @@ class Vm:
             except BlockingIOError:
                 return
             if not data:
+                self.silenced = True
                 if self._partial:
                     self._line(self._partial)
                     self._partial = b""

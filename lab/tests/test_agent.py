@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -69,6 +71,27 @@ class WaitingForAVm(unittest.TestCase):
     def test_counts_only_what_it_says_from_now_on_where_it_must_be_fresh(self) -> None:
         with self.assertRaises(StepFailed):
             self.wait("fresh = true\n")
+
+
+class WaitingForTheEndOfAVm(unittest.TestCase):
+    def test_is_no_busy_wait_when_its_output_was_closed(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            events = Events(str(Path(folder) / "events"))
+            parsed = scenario.parse('[[vm]]\nname = "a"\nprogram = "x"\n[[step]]\nsleep = 1\n', "s")
+            stage = Stage(parsed, Host(Path(folder), {"loads_modules": False}, events), events, Path(folder))
+            vm = stage.vms["a"]
+            vm._process = subprocess.Popen(["sh", "-c", "echo last; exec >&- 2>&-; sleep 30"], stdout=subprocess.PIPE)
+            try:
+                stage.started = [vm]
+                stage.until(lambda: vm.silenced, 10, "its output's end", [])
+                self.assertEqual(["last"], vm.lines)
+                began = time.monotonic()
+                stage.pump(0.3)
+                self.assertGreater(time.monotonic() - began, 0.2)
+            finally:
+                vm._process.kill()
+                vm._process.communicate()
+            events.close()
 
 
 class KernelTrouble(unittest.TestCase):
