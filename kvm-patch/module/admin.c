@@ -59,6 +59,9 @@ void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	struct elisa_attachment *att, *next;
 	struct elisa_vm *vm;
 
+	/* KVM_SET_SREGS may have set CR3, which 6.1 flushes nothing for: the gate's page must not be
+	 * in the TLB any more when CR3 names memory of the guest's choice (I4). */
+	kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
 	if (elisa_kvm_long_mode(vcpu) || ev->stopped)
 		return;
 	mutex_lock(&elisa_lock);
