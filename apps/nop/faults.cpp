@@ -44,6 +44,7 @@ constexpr std::array all{
     Fault{FAULT_STACK_OVERFLOW, "stack_overflow"},
     Fault{FAULT_LOST_STACK, "lost_stack"},
     Fault{FAULT_ENDLESS_LOOP, "endless_loop"},
+    Fault{FAULT_FORGED_COUNT, "forged_count"},
     Fault{FAULT_SINGLE_STEP, "single_step"},
     Fault{FAULT_READ_GATE, "read_gate"},
     Fault{FAULT_READ_LIST, "read_list"},

@@ -116,6 +116,12 @@ void misbehave(std::uint64_t how, std::uint64_t a1)
         for (;;) {
             __asm__ volatile("");
         }
+    case FAULT_FORGED_COUNT:
+        for (auto *const count =
+                 reinterpret_cast<volatile std::uint64_t *>(ELISA_SLOT_BASE + ELISA_COUNTERS_X);
+             ;) {
+            *count = *count + 1;
+        }
     case FAULT_SINGLE_STEP:
         __asm__ volatile("pushf\n\torq $0x100, (%%rsp)\n\tpopf\n\tnop" ::: "memory", "cc");
         return;

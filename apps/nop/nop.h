@@ -58,6 +58,7 @@ enum nop_fault {
 	FAULT_STACK_OVERFLOW,
 	FAULT_LOST_STACK,    /* RSP in a hole, then a push */
 	FAULT_ENDLESS_LOOP,
+	FAULT_FORGED_COUNT,  /* endless, and counts crossings meanwhile */
 	FAULT_SINGLE_STEP,   /* TF */
 	FAULT_READ_GATE,     /* the execute-only page that it was entered through */
 	FAULT_READ_LIST,     /* the EPTP list */

@@ -181,10 +181,9 @@ struct elisa_armed_vcpu {
 	struct elisa_rate abort_rate;
 	struct elisa_landing landing;
 	struct elisa_exit last_abort;
-	/* the budget: CPU time and crossing count when off-default was first seen */
-	u64 budget_since, budget_crossings;
-	/* wall time: of the last entry; and when the current crossing had not begun yet */
-	u64 entered, not_before;
+	/* of the current crossing, when it was first seen in the sub: CPU time (0: not yet), and
+	 * wall time */
+	u64 budget_since, first_seen;
 };
 
 #define ELISA_PML4_SIZE (1ull << 39) /* of guest-virtual space, by one PML4 entry */

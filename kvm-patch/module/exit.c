@@ -64,6 +64,7 @@ static void to_default(struct elisa_armed_vcpu *av)
 	av->in_gate = false;
 	av->current_context = NULL;
 	av->hook.off_default = false;
+	av->budget_since = 0;
 	av->registers_hidden = false;
 	if (av->signal_held) {
 		av->signal_held = false;
@@ -219,48 +220,6 @@ static bool is_lost(const struct elisa_context *ctx)
 	return !ctx || READ_ONCE(ctx->dead);
 }
 
-/* 0 when the context is being taken away: its pages may be gone. */
-static u64 crossings_of(struct elisa_armed_vcpu *av)
-{
-	struct elisa_context *ctx = av->current_context;
-	unsigned long flags;
-	u64 crossings;
-
-	raw_spin_lock_irqsave(&av->lock, flags);
-	crossings = ctx->dead ? 0 : READ_ONCE(ctx->counters[0]);
-	raw_spin_unlock_irqrestore(&av->lock, flags);
-	return crossings;
-}
-
-/*
- * Each host tick is a sample. The same crossing seen over more CPU time than the
- * budget is one that does not end. CPU time, not wall time: a vCPU thread may be
- * preempted in the middle of a crossing.
- */
-static bool over_budget(struct elisa_armed_vcpu *av)
-{
-	u64 crossings = crossings_of(av);
-	u64 now = current->se.sum_exec_runtime;
-
-	if (!av->budget_since || crossings != av->budget_crossings) {
-		av->budget_since = now;
-		av->budget_crossings = crossings;
-		av->not_before = av->entered;
-		return false;
-	}
-	return now - av->budget_since > elisa_budget_us * 1000ull;
-}
-
-/*
- * However long its thread had no CPU: a crossing does not go on after ELISA_CROSSING_MS of
- * wall time. Others wait for calls under way, until addresses can be used again for one
- * thing, and must not wait for ever.
- */
-static bool over_time(const struct elisa_armed_vcpu *av, u64 now)
-{
-	return now - av->not_before > ELISA_CROSSING_MS * (u64)NSEC_PER_MSEC;
-}
-
 /* Closes the way back, so that it exits: an event waits for the default context. */
 static void arm_trap(struct elisa_armed_vcpu *av)
 {
@@ -269,6 +228,35 @@ static void arm_trap(struct elisa_armed_vcpu *av)
 	set_low(&av->list[LIST_GATE(slot_of(av, av->current_context))], 0);
 	av->trap = true;
 	av->current_context->return_traps++;
+}
+
+/*
+ * Each host tick is a sample. A crossing that takes more CPU time than the budget is one
+ * that does not end. CPU time, not wall time: a vCPU thread may be preempted in the middle
+ * of a crossing. From the first sample on the trap is armed, so that the next one is of the
+ * same crossing: the count of crossings is in memory that the image writes.
+ */
+static bool over_budget(struct elisa_armed_vcpu *av)
+{
+	u64 now = current->se.sum_exec_runtime;
+
+	if (!av->budget_since) {
+		av->budget_since = now;
+		arm_trap(av);
+		return false;
+	}
+	return now - av->budget_since > elisa_budget_us * 1000ull;
+}
+
+/*
+ * However long its thread had no CPU: a crossing does not go on ELISA_CROSSING_MS of wall
+ * time after it was first seen. Others wait for calls under way, until addresses can be used
+ * again for one thing, and must not wait for ever; taking those addresses away has sampled
+ * whatever was under way (elisa_invept_all()). Signed: this clock may step back a little.
+ */
+static bool over_time(const struct elisa_armed_vcpu *av, u64 now)
+{
+	return (s64)(now - av->first_seen) > ELISA_CROSSING_MS * (s64)NSEC_PER_MSEC;
 }
 
 /*
@@ -281,6 +269,11 @@ static void hold_signal(struct elisa_armed_vcpu *av)
 	if (!task_sigpending(current) || fatal_signal_pending(current))
 		return;
 	clear_thread_flag(TIF_SIGPENDING);
+	smp_mb__after_atomic();
+	if (__fatal_signal_pending(current)) { /* it came in between */
+		set_thread_flag(TIF_SIGPENDING);
+		return;
+	}
 	av->signal_held = true;
 	arm_trap(av);
 }
@@ -335,7 +328,8 @@ bool elisa_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	 * by a transparent exit. */
 	if (transparent && !(x.vectoring_info & VECTORING_INFO_VALID_MASK)) {
 		pass_over(av, &x);
-		return false;
+		/* KVM would go past a PAUSE, which is not where the vCPU is any more. */
+		return x.reason == EXIT_REASON_PAUSE_INSTRUCTION && !ev->off_default;
 	}
 	if (is_guest_interrupt(&x)) {
 		if (keep_interrupt(av)) {
@@ -376,7 +370,7 @@ void elisa_after_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		return;
 	}
 	if (!av->budget_since)
-		av->not_before = av->entered;
+		av->first_seen = ktime_get_mono_fast_ns();
 	for (slot = 0; slot < ELISA_SLOTS; slot++) {
 		struct elisa_context *ctx = &av->context[slot];
 
@@ -455,7 +449,6 @@ void elisa_before_entry(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 	}
 	if (ev->off_default)
 		show_registers(av);
-	av->entered = now;
 	elisa_kvm_hold_controls(vcpu);
 }
 
