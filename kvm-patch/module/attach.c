@@ -68,6 +68,8 @@ int elisa_attach(struct elisa_vm *vm, const char *name, u64 instance, u64 *handl
 	    hweight32(vm->slots) >= vm->quota.attachments)
 		return -ELISA_E_QUOTA;
 
+	if (export->next_number == U32_MAX)
+		return -ELISA_E_QUOTA;
 	att = kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
 	if (!att)
 		return -ELISA_E_NOMEM;
@@ -111,7 +113,8 @@ void elisa_detach(struct elisa_attachment *att)
 	list_del(&att->export_link);
 	elisa_stats.attachments--;
 	/* Without memory for the event its regions stay scratch for good. */
-	if (export->owner)
+	if (export->owner &&
+	    !elisa_event_withdraw(export, ELISA_EVENT_ATTACH, att->number, att->instance))
 		elisa_event_add(export, ELISA_EVENT_DETACH, att->number, 0, 0, 0);
 	kfree(att);
 	elisa_export_put_if_unused(export);

@@ -176,18 +176,7 @@ static int guest_call(struct call *c)
 		c->out[1] = region->refusal;
 		return 0;
 	case ELISA_CALL_REGION_REMOVE:
-		region = elisa_region_of(att->export, att->number, c->in[1]);
-		if (!region || region->owner != att)
-			return -ELISA_E_NOENT;
-		/* Without a manager it stays scratch, which no image can mind. */
-		if (att->export->owner) {
-			err = elisa_event_add(att->export, ELISA_EVENT_REGION_DEL, att->number,
-					      c->in[1], 0, 0);
-			if (err)
-				return err;
-		}
-		elisa_region_unmap(att->export, att, c->in[1]);
-		return 0;
+		return elisa_region_remove(att, c->in[1]);
 	}
 	return -ELISA_E_BADCALL;
 }

@@ -104,7 +104,6 @@ struct elisa_export {
 	/* The part of the sub EPT that all contexts of the export share: one
 	 * EPT page directory per GiB of the slot, 0 where there is none. */
 	u64 pdpte[ELISA_SLOT_GIGS];
-	u64 scratch_pde;                /* 2 MiB of one scratch page */
 	struct elisa_pages tables;
 	struct elisa_pages sealed;
 	struct list_head pins;          /* of the object's memory */
@@ -143,6 +142,10 @@ struct elisa_region {
 	struct list_head pins;
 	const struct elisa_pins *adding; /* of a call that has let go of the lock, or NULL */
 	struct elisa_pages tables;
+	/* Where its addresses lead once it is unmapped: to a page of its own, since what others
+	 * write there is theirs. */
+	struct elisa_pages scratch;
+	u64 scratch_pde;
 };
 
 /* One gate and one sub EPT context: an attachment on a vCPU. */
@@ -270,6 +273,7 @@ u64 *elisa_export_pde(struct elisa_export *export, u64 x);
 /* events.c */
 int elisa_event_add(struct elisa_export *export, enum elisa_event kind, u32 attachment,
 		    u64 a, u64 b, u64 c);
+bool elisa_event_withdraw(struct elisa_export *export, enum elisa_event kind, u32 attachment, u64 a);
 int elisa_event_poll(struct elisa_export *export, u64 out[6]);
 int elisa_event_reply(struct elisa_export *export, u64 seq, s64 verdict, u64 arg);
 void elisa_events_free(struct elisa_export *export);
@@ -286,6 +290,7 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number);
 int elisa_region_add(struct elisa_attachment *att, u64 number, u64 offset, u64 gpa, u64 len);
 int elisa_region_commit(struct elisa_attachment *att, u64 number);
 struct elisa_region *elisa_region_of(struct elisa_export *export, u32 attachment, u64 number);
+int elisa_region_remove(struct elisa_attachment *att, u64 number);
 void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *att, u64 number);
 void elisa_region_release(struct elisa_export *export, u32 attachment, u64 number);
 void elisa_regions_free(struct elisa_export *export);

@@ -34,6 +34,25 @@ int elisa_event_add(struct elisa_export *export, enum elisa_event kind, u32 atta
 	return 0;
 }
 
+/* What a guest asked for and takes back before the manager has been told: it need not be. So a
+ * guest that does both all the time does not fill the queue, which is for all. a: as it was added. */
+bool elisa_event_withdraw(struct elisa_export *export, enum elisa_event kind, u32 attachment, u64 a)
+{
+	struct event *ev;
+
+	list_for_each_entry(ev, &export->events, link) {
+		if (ev->kind != kind || ev->attachment != attachment || ev->data[0] != a)
+			continue;
+		if (list_is_first(&ev->link, &export->events)) /* it may have been */
+			return false;
+		list_del(&ev->link);
+		kfree(ev);
+		export->event_count--;
+		return true;
+	}
+	return false;
+}
+
 int elisa_event_poll(struct elisa_export *export, u64 out[6])
 {
 	struct event *ev = list_first_entry_or_null(&export->events, struct event, link);

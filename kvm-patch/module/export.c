@@ -48,20 +48,6 @@ u64 *elisa_export_pde(struct elisa_export *export, u64 x)
 	return pde;
 }
 
-static int scratch_create(struct elisa_export *export)
-{
-	void *page = elisa_page_alloc(&export->tables);
-	u64 *pt = elisa_page_alloc(&export->tables);
-	int i;
-
-	if (!page || !pt)
-		return -ELISA_E_NOMEM;
-	for (i = 0; i < 512; i++)
-		pt[i] = __pa(page) | EPT_WB | EPT_RW;
-	export->scratch_pde = elisa_ept_table(pt);
-	return 0;
-}
-
 /* No context of it is left: what it holds goes (I9). */
 static void strip(struct elisa_export *export)
 {
@@ -152,11 +138,6 @@ int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *ha
 	list_add(&export->vm_link, &vm->exports);
 	elisa_stats.exports++;
 	vm->export_count++;
-
-	if (scratch_create(export)) {
-		elisa_export_end(export);
-		return -ELISA_E_NOMEM;
-	}
 	*handle = export->handle;
 	*id = export->id;
 	return 0;

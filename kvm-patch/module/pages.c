@@ -40,8 +40,13 @@ void elisa_pages_free(struct elisa_pages *pages)
 	}
 }
 
-/* Its VM goes; they stay. */
+/* Off its VM's quota, which may go; they stay. */
 void elisa_pages_disown(struct elisa_pages *pages)
 {
+	struct page *page;
+
+	if (pages->vm)
+		list_for_each_entry(page, &pages->list, lru)
+			pages->vm->table_pages--;
 	pages->vm = NULL;
 }

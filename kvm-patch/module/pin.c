@@ -93,13 +93,15 @@ int elisa_pin(struct kvm *kvm, struct elisa_pins *pins, u64 gpa)
 	while (pins->pinned < pins->count) {
 		gfn_t gfn = (gpa >> PAGE_SHIFT) + pins->pinned;
 		struct kvm_memory_slot *slot = gfn_to_memslot(kvm, gfn);
-		unsigned long hva = gfn_to_hva(kvm, gfn);
+		unsigned long hva;
 		u64 want;
 
 		/* Dirty logging would not see what is written from a sub context. */
-		if (!slot || slot->id >= KVM_USER_MEM_SLOTS || kvm_is_error_hva(hva) ||
-		    (slot->flags & (KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES)))
+		if (!slot || slot->id >= KVM_USER_MEM_SLOTS ||
+		    (slot->flags &
+		     (KVM_MEMSLOT_INVALID | KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES)))
 			return -ELISA_E_MEMORY;
+		hva = __gfn_to_hva_memslot(slot, gfn);
 		want = min3(pins->count - pins->pinned,
 			    (u64)(slot->base_gfn + slot->npages - gfn), 512ull);
 		if (account_locked_vm(pins->mm, want, true))

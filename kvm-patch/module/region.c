@@ -3,7 +3,7 @@
  * Regions: memory of a guest that the image may reach, at one place in the window
  * for everybody attached to the export.
  *
- * When a region goes, its addresses lead to a scratch page at once, so that its
+ * When a region goes, its addresses lead to a scratch page of its own at once, so that its
  * pages can be unpinned while others' crossings, which may be in the middle of a
  * copy, go on undisturbed. They become a hole, and may be given out again, when the
  * manager has answered the event, so that its image hands them out no more, and no
@@ -37,7 +37,7 @@ static struct elisa_region *live_region(struct elisa_attachment *att, u64 number
 static void dig(struct elisa_export *export, u64 now)
 {
 	struct elisa_region *region, *next;
-	bool any = false;
+	LIST_HEAD(dug);
 	u64 off;
 
 	list_for_each_entry_safe(region, next, &export->regions, link) {
@@ -49,12 +49,29 @@ static void dig(struct elisa_export *export, u64 now)
 			if (pde)
 				WRITE_ONCE(*pde, 0);
 		}
-		list_del(&region->link);
-		kfree(region);
-		any = true;
+		list_move(&region->link, &dug);
 	}
-	if (any)
-		elisa_invept_all();
+	if (list_empty(&dug))
+		return;
+	elisa_invept_all();
+	list_for_each_entry_safe(region, next, &dug, link) {
+		elisa_pages_free(&region->scratch);
+		kfree(region);
+	}
+}
+
+static int scratch_create(struct elisa_region *region)
+{
+	void *page = elisa_page_alloc(&region->scratch);
+	u64 *pt = elisa_page_alloc(&region->scratch);
+	int i;
+
+	if (!page || !pt)
+		return -ELISA_E_NOMEM;
+	for (i = 0; i < 512; i++)
+		pt[i] = __pa(page) | EPT_WB | EPT_RW;
+	region->scratch_pde = elisa_ept_table(pt);
+	return 0;
 }
 
 /* First fit; leaves *at where the region belongs in the sorted list. */
@@ -101,6 +118,12 @@ int elisa_region_create(struct elisa_attachment *att, u64 len, u64 *number)
 		return -ELISA_E_NOMEM;
 	INIT_LIST_HEAD(&region->pins);
 	elisa_pages_init(&region->tables, att->vm);
+	elisa_pages_init(&region->scratch, att->vm);
+	if (scratch_create(region)) {
+		elisa_pages_free(&region->scratch);
+		kfree(region);
+		return -ELISA_E_NOMEM;
+	}
 	region->owner = att;
 	region->attachment = att->number;
 	region->x = x;
@@ -262,7 +285,7 @@ void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *at
 			u64 *pde = elisa_export_pde(export, region->x + off);
 
 			if (pde && *pde)
-				WRITE_ONCE(*pde, export->scratch_pde);
+				WRITE_ONCE(*pde, region->scratch_pde);
 		}
 	}
 	if (!any)
@@ -282,6 +305,7 @@ void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *at
 		}
 		region->adding = NULL;
 		elisa_pages_free(&region->tables);
+		elisa_pages_disown(&region->scratch);
 		att->vm->reserved -= region->len >> PAGE_SHIFT;
 		region->owner = NULL;
 		region->state = ELISA_STATE_DEAD;
@@ -302,6 +326,29 @@ void elisa_region_release(struct elisa_export *export, u32 attachment, u64 numbe
 		elisa_stats.regions--;
 	}
 	dig(export, ktime_get_ns());
+}
+
+int elisa_region_remove(struct elisa_attachment *att, u64 number)
+{
+	struct elisa_region *region = elisa_region_of(att->export, att->number, number);
+	bool told;
+	int err;
+
+	if (!region || region->owner != att)
+		return -ELISA_E_NOENT;
+	/* Has the image been told of it, or may it have been? */
+	told = region->state != ELISA_STATE_DEAD &&
+	       !elisa_event_withdraw(att->export, ELISA_EVENT_REGION_ADD, att->number, number);
+	/* Without a manager it stays scratch, which no image can mind. */
+	if (told && att->export->owner) {
+		err = elisa_event_add(att->export, ELISA_EVENT_REGION_DEL, att->number, number, 0, 0);
+		if (err)
+			return err;
+	}
+	elisa_region_unmap(att->export, att, number);
+	if (!told)
+		elisa_region_release(att->export, att->number, number);
+	return 0;
 }
 
 /* Of an export that ends: nobody is in there. */

@@ -96,8 +96,12 @@ int survivor(const std::string &export_name, double seconds);
 // The addresses that a region had are not another's until no call can be under way that knew them.
 int rested_region(const std::string &export_name);
 
-// A region is removed while nobody serves the export, so that the image still has its address:
-// what it writes there is not written to this memory.
+// What a guest asks for and takes back, again and again, while nobody serves the export: it takes
+// up no room that is for all. Returns how often it was refused.
+int crowd(const elisa::Attachment &attachment, const std::string &export_name);
+
+// Two regions are removed while nobody serves the export, so that the image still has their
+// addresses: what it writes there is written neither to this memory nor to where the other was.
 int removed_region(const std::string &export_name);
 
 // With a quota of one attachment, 512 pinned pages and few calls a second.

@@ -67,14 +67,19 @@ int removed_region(const std::string &export_name)
 {
     auto attachment = elisa::Attachment::attach(export_name);
     const auto memory = elisa::HugeMemory::allocate(elisa::huge_page_size);
-    if (!attachment || !memory) {
-        return apps::fail("lab-probe", !attachment ? attachment.error() : memory.error());
+    const auto others = elisa::HugeMemory::allocate(elisa::huge_page_size);
+    if (!attachment || !memory || !others) {
+        return apps::fail("lab-probe", !attachment ? attachment.error()
+                                       : !memory   ? memory.error()
+                                                   : others.error());
     }
     auto region = attachment->register_region(memory->range());
-    if (!region) {
-        return apps::fail("lab-probe", region.error());
+    auto other = attachment->register_region(others->range());
+    if (!region || !other) {
+        return apps::fail("lab-probe", !region ? region.error() : other.error());
     }
     const std::uint64_t id = region->id().value();
+    const std::uint64_t other_id = other->id().value();
     auto *const word = reinterpret_cast<volatile std::uint64_t *>(memory->data());
     *word = 1;
     const bool reached = attachment->call(NOP_POKE, id, 0, 2).value == 0 && *word == 2;
@@ -83,16 +88,23 @@ int removed_region(const std::string &export_name)
     std::fflush(stdout);
     const bool stopped = manager_stops(export_name);
     const auto removed = region->remove();
+    const auto both = other->remove();
     // The image does not know yet: it writes, and reads it again, on a page that is nobody's.
     const bool written = attachment->call(NOP_POKE, id, 0, 3).value == 0;
     const bool kept = *word == 2;
-    const bool ok = reached && stopped && removed && written && kept;
+    const bool apart = attachment->call(NOP_PEEK, id, 0).value == 3 &&
+                       attachment->call(NOP_PEEK, other_id, 0).value == 0;
+    const int refused = crowd(*attachment, export_name);
+    const bool ok =
+        reached && stopped && removed && both && written && kept && apart && refused == 0;
     apps::print_result({{"probe", "removed-region"},
                         {"reached_before", reached},
                         {"manager_stopped", stopped},
                         {"removed", removed.has_value()},
                         {"image_had_the_address", written},
                         {"memory_kept", kept},
+                        {"regions_apart", apart},
+                        {"refused", refused},
                         {"ok", ok}});
     return ok ? 0 : 1;
 }
