@@ -6,12 +6,23 @@
 #include "backend.hpp"
 
 #include <cstdint>
+#include <sched.h>
 
 namespace rvif {
 
 // status != 0: it was cut short again and again, or the switch is out of reach for good.
 CallResult control_call(Backend &backend, std::uint64_t op, std::uint64_t a1 = 0,
                         std::uint64_t a2 = 0) noexcept;
+
+// Where the calling thread may run.
+struct Cpus {
+    cpu_set_t set;
+};
+[[nodiscard]] Cpus allowed_cpus() noexcept;
+// Once from here, and while it is busy once from each of these: what a call that was cut short has
+// claimed is its CPU's, and the thread may have been moved since.
+CallResult call_from_any(const Cpus &cpus, Backend &backend, std::uint64_t op, std::uint64_t a1 = 0,
+                         std::uint64_t a2 = 0) noexcept;
 
 struct Stopped {
     // No call of a peer can be filling the port's buffers any more: the switch has said so, or it

@@ -112,5 +112,23 @@ TEST(StopPort, WithoutAnAnswerItIsNotQuiet)
     }
 }
 
+// A thread that may run anywhere was moved after its call had been cut short.
+TEST(StopPort, WhatAnotherCpuHasClaimedIsTakenBackThere)
+{
+    const Cpus cpus = allowed_cpus();
+    if (CPU_COUNT(&cpus.set) < 2) {
+        GTEST_SKIP() << "there is one CPU only";
+    }
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (CPU_ISSET(static_cast<std::size_t>(cpu), &cpus.set)) {
+            FakeSwitch fake;
+            fake.owner = cpu;
+            EXPECT_EQ(call_from_any(cpus, fake, RVIF_OP_RECOVER).value, 0);
+            EXPECT_EQ(cpus_allowed(), CPU_COUNT(&cpus.set));
+            EXPECT_TRUE(stop_port(fake).quiet);
+        }
+    }
+}
+
 } // namespace
 } // namespace rvif::test

@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <sched.h>
 #include <vector>
 
 namespace rvif::test {
@@ -20,6 +21,7 @@ class FakeSwitch final : public Backend {
     std::vector<std::uint64_t> calls;                        // operations, in order
     std::function<void()> at_each_call = [] {};
     bool is_alive = true;
+    int owner = -1; // the CPU that has claimed all; -1: nobody
 
     int add_region(std::span<const Segment>, std::string &) override { return regions_++; }
     void remove_region(int) override {}
@@ -27,6 +29,9 @@ class FakeSwitch final : public Backend {
     {
         at_each_call();
         calls.push_back(op);
+        if (owner != -1 && ::sched_getcpu() != owner) {
+            return {.status = 0, .value = -RVIF_E_BUSY};
+        }
         std::deque<CallResult> &left = answers[op];
         if (left.empty()) {
             return {.status = 0, .value = 0};
