@@ -294,6 +294,7 @@ int elisa_region_remove(struct elisa_attachment *att, u64 number);
 void elisa_region_unmap(struct elisa_export *export, struct elisa_attachment *att, u64 number);
 void elisa_region_release(struct elisa_export *export, u32 attachment, u64 number);
 void elisa_regions_free(struct elisa_export *export);
+void elisa_region_exit(void);
 #define ELISA_ALL_REGIONS (~0ull)
 
 /* context.c */

@@ -119,6 +119,7 @@ static void __exit elisa_exit_module(void)
 {
 	elisa_kvm_unregister();
 	elisa_admin_exit();
+	elisa_region_exit();
 	elisa_context_exit();
 	elisa_pin_exit();
 	elisa_ept_exit();

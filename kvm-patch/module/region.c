@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
+#include <linux/workqueue.h>
 
 #include "elisa.h"
 
@@ -33,6 +34,9 @@ static struct elisa_region *live_region(struct elisa_attachment *att, u64 number
 	return region && region->owner ? region : NULL;
 }
 
+static void dig_later(struct work_struct *work);
+static DECLARE_DELAYED_WORK(digging, dig_later);
+
 /* From scratch to hole: what has rested long enough. */
 static void dig(struct elisa_export *export, u64 now)
 {
@@ -41,8 +45,12 @@ static void dig(struct elisa_export *export, u64 now)
 	u64 off;
 
 	list_for_each_entry_safe(region, next, &export->regions, link) {
-		if (!region->answered || region->rests_until > now)
+		if (!region->answered)
 			continue;
+		if (region->rests_until > now) {
+			schedule_delayed_work(&digging, msecs_to_jiffies(2 * ELISA_CROSSING_MS));
+			continue;
+		}
 		for (off = 0; off < region->len; off += ELISA_CHUNK) {
 			u64 *pde = elisa_export_pde(export, region->x + off);
 
@@ -58,6 +66,22 @@ static void dig(struct elisa_export *export, u64 now)
 		elisa_pages_free(&region->scratch);
 		kfree(region);
 	}
+}
+
+static void dig_later(struct work_struct *work)
+{
+	struct elisa_export *export;
+
+	mutex_lock(&elisa_lock);
+	list_for_each_entry(export, &elisa_exports, link)
+		dig(export, ktime_get_ns());
+	elisa_unlock();
+}
+
+/* There is no export any more. */
+void elisa_region_exit(void)
+{
+	cancel_delayed_work_sync(&digging);
 }
 
 static int scratch_create(struct elisa_region *region)
