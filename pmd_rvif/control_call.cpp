@@ -8,40 +8,16 @@
 #include <thread>
 
 namespace rvif {
-namespace {
-
-bool is_busy(const CallResult &result)
-{
-    return result.status == 0 && result.value == -RVIF_E_BUSY;
-}
-
-} // namespace
-
 // What a call that was cut short had claimed stays claimed by its vCPU. Only from there can it be
 // done again.
 
-Cpus allowed_cpus() noexcept
+CallResult call_from_each(std::span<const int> cpus, Backend &backend, std::uint64_t op,
+                          std::uint64_t a1, std::uint64_t a2) noexcept
 {
-    Cpus cpus;
-    CPU_ZERO(&cpus.set);
-    if (::sched_getaffinity(0, sizeof(cpus.set), &cpus.set) != 0) {
-        CPU_ZERO(&cpus.set);
-    }
-    return cpus;
-}
-
-CallResult call_from_any(const Cpus &cpus, Backend &backend, std::uint64_t op, std::uint64_t a1,
-                         std::uint64_t a2) noexcept
-{
-    CallResult result = backend.call(op, a1, a2, 0);
-    if (CPU_COUNT(&cpus.set) < 2) {
-        return result;
-    }
-    for (int cpu = 0; cpu < CPU_SETSIZE && is_busy(result); ++cpu) {
-        if (CPU_ISSET(static_cast<std::size_t>(cpu), &cpus.set)) {
-            if (const auto pinned = elisa::Pinned::to(cpu)) {
-                result = backend.call(op, a1, a2, 0);
-            }
+    CallResult result{.status = 0, .value = -RVIF_E_BUSY};
+    for (auto cpu = cpus.begin(); cpu != cpus.end() && is_busy(result); ++cpu) {
+        if (const auto pinned = elisa::Pinned::to(*cpu)) { // it may be offline
+            result = backend.call(op, a1, a2, 0);
         }
     }
     return result;
@@ -68,11 +44,12 @@ Stopped stop_port(Backend &backend) noexcept
     constexpr int tries = 2000;
     constexpr int elsewhere = 128; // every so many of them also from the other CPUs
     constexpr std::chrono::milliseconds pause{1};
-    const Cpus cpus = allowed_cpus();
+    const auto cpus = elisa::allowed_cpus();
     const auto pinned = elisa::Pinned::here();
     for (int left = tries - 1;; --left) {
-        const CallResult result = left % elsewhere == 0 ? call_from_any(cpus, backend, RVIF_OP_STOP)
-                                                        : backend.call(RVIF_OP_STOP, 0, 0, 0);
+        const CallResult result = cpus && left % elsewhere == 0
+                                      ? call_from_each(*cpus, backend, RVIF_OP_STOP)
+                                      : backend.call(RVIF_OP_STOP, 0, 0, 0);
         const bool answered = result.status == 0 && !is_busy(result);
         if (answered || !backend.alive() || left == 0) {
             return {.quiet = answered || !backend.alive(), .last = result};

@@ -4,9 +4,10 @@
 #pragma once
 
 #include "backend.hpp"
+#include "rvs/rvif.h"
 
 #include <cstdint>
-#include <sched.h>
+#include <span>
 
 namespace rvif {
 
@@ -14,15 +15,14 @@ namespace rvif {
 CallResult control_call(Backend &backend, std::uint64_t op, std::uint64_t a1 = 0,
                         std::uint64_t a2 = 0) noexcept;
 
-// Where the calling thread may run.
-struct Cpus {
-    cpu_set_t set;
-};
-[[nodiscard]] Cpus allowed_cpus() noexcept;
-// Once from here, and while it is busy once from each of these: what a call that was cut short has
+[[nodiscard]] inline bool is_busy(const CallResult &result)
+{
+    return result.status == 0 && result.value == -RVIF_E_BUSY;
+}
+// From one of these CPUs after the other, while it is busy: what a call that was cut short has
 // claimed is its CPU's, and the thread may have been moved since.
-CallResult call_from_any(const Cpus &cpus, Backend &backend, std::uint64_t op, std::uint64_t a1 = 0,
-                         std::uint64_t a2 = 0) noexcept;
+CallResult call_from_each(std::span<const int> cpus, Backend &backend, std::uint64_t op,
+                          std::uint64_t a1 = 0, std::uint64_t a2 = 0) noexcept;
 
 struct Stopped {
     // No call of a peer can be filling the port's buffers any more: the switch has said so, or it

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The data path: mbufs to and from the rings of rvs/rvif.h.
 #include "control_call.hpp"
+#include "elisa/pinned.hpp"
 #include "port.hpp"
 
 #include <algorithm>
@@ -624,8 +625,12 @@ CallResult resume(TxQueue &queue, CallResult result) noexcept
     constexpr int tries = 16; // this may be cut short, too
     Backend &backend = *queue.port->backend;
     for (int i = 0; i < tries && backend.alive(); ++i) {
-        const CallResult answer =
-            call_from_any(allowed_cpus(), backend, RVIF_OP_RECOVER, queue.index, queue.calls);
+        CallResult answer = backend.call(RVIF_OP_RECOVER, queue.index, queue.calls, 0);
+        if (is_busy(answer)) {
+            if (const auto cpus = elisa::allowed_cpus()) {
+                answer = call_from_each(*cpus, backend, RVIF_OP_RECOVER, queue.index, queue.calls);
+            }
+        }
         if (answer.status == 0) {
             if (answer.value < 0) {
                 break;

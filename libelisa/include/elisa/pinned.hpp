@@ -6,8 +6,12 @@
 
 #include <sched.h>
 #include <utility>
+#include <vector>
 
 namespace elisa {
+
+// Where the calling thread may run, be it online at the moment or not.
+[[nodiscard]] Result<std::vector<int>> allowed_cpus();
 
 // When it goes, on the same thread, that one may run where it could before.
 class Pinned {

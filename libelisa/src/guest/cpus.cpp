@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpus.hpp"
 
+#include "elisa/pinned.hpp"
 #include "elisa/unique_fd.hpp"
 
 #include <algorithm>
@@ -84,12 +85,16 @@ Result<std::vector<int>> possible_cpus()
     return cpus_in("/sys/devices/system/cpu/possible");
 }
 
+} // namespace elisa::detail
+
+namespace elisa {
+
 // Not by sched_getaffinity(), which leaves out what is offline.
 Result<std::vector<int>> allowed_cpus()
 {
     constexpr const char *path = "/proc/thread-self/status";
     constexpr std::string_view key = "\nCpus_allowed_list:\t";
-    const auto text = contents(path);
+    const auto text = detail::contents(path);
     if (!text) {
         return text.error();
     }
@@ -99,7 +104,7 @@ Result<std::vector<int>> allowed_cpus()
                           std::string{path} + " does not say on which CPUs this thread may run");
     }
     const std::string_view rest = std::string_view{*text}.substr(at + key.size());
-    return parse_cpu_list(rest.substr(0, rest.find('\n')));
+    return detail::parse_cpu_list(rest.substr(0, rest.find('\n')));
 }
 
-} // namespace elisa::detail
+} // namespace elisa

@@ -15,7 +15,5 @@ inline constexpr int max_cpus = 1024; // cpu_set_t
 [[nodiscard]] Result<std::vector<int>> online_cpus();
 // That may ever come online.
 [[nodiscard]] Result<std::vector<int>> possible_cpus();
-// Where the calling thread may run, be it online at the moment or not.
-[[nodiscard]] Result<std::vector<int>> allowed_cpus();
 
 } // namespace elisa::detail

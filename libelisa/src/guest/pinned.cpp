@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "elisa/pinned.hpp"
 
-#include "cpus.hpp"
-
 #include <cerrno>
 #include <string>
 
@@ -12,7 +10,7 @@ Result<Pinned> Pinned::to(int cpu)
 {
     // Those that are offline, too: put back without them, the thread would stay away when they have
     // come back.
-    const auto allowed = detail::allowed_cpus();
+    const auto allowed = allowed_cpus();
     if (!allowed) {
         return allowed.error();
     }

@@ -7,8 +7,8 @@
 
 namespace {
 
+using elisa::allowed_cpus;
 using elisa::Pinned;
-using elisa::detail::allowed_cpus;
 
 TEST(Pinned, StaysWhereItIsUntilItGoes)
 {
