@@ -164,8 +164,6 @@ const char *advice(int error)
         return "it has used up its quota: elisactl host quota ID --pinned-pages ... (or --table-pages, --attachments, --exports)";
     case ELISA_E_PCID:
         return "its CPUs have PCID: start QEMU with -cpu host,-pcid";
-    case ELISA_E_LA57:
-        return "it uses 5-level paging: start QEMU with -cpu host,-pcid,-la57, or boot it with no5lvl";
     case ELISA_E_MEMORY:
         return "the memory that it named is not its own plain memory: hugepages of the guest, no device memory";
     case ELISA_E_NESTED:

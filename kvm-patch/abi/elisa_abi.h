@@ -52,6 +52,8 @@ extern "C" {
 #define ELISA_LIST_X         (ELISA_GATE_X + 0x606f000) /* see gate.S for why there */
 #define ELISA_GATE_PDPT_X    (ELISA_GATE_X + 0x4000)
 #define ELISA_SUB_PDPT_X     (ELISA_GATE_X + 0x6000)
+#define ELISA_GATE_PML4_X    (ELISA_GATE_X + 0xa000) /* for guests with 5-level paging */
+#define ELISA_SUB_PML4_X     (ELISA_GATE_X + 0xc000)
 #define ELISA_COUNTERS_X     (ELISA_GATE_X + 0x8000)
 #define ELISA_STACK_X        (ELISA_GATE_X + 0x10000)
 #define ELISA_STACK_SIZE     0x10000ull
@@ -80,8 +82,8 @@ extern "C" {
  * The image is called as
  *   int64_t entry(uint64_t arg, uint64_t a0, uint64_t a1, uint64_t vcpu,
  *                 uint64_t a2, uint64_t a3)
- * where arg is what the manager admitted this attachment with and vcpu counts
- * the vCPUs of this attachment from 0. Neither can be chosen by the caller.
+ * where arg is what the manager admitted this attachment with and vcpu is KVM's
+ * number of the vCPU. Neither can be chosen by the caller.
  */
 #define ELISA_ENTRY_OFF      0x100
 #define ELISA_LANDING_OFF    0x19c
@@ -223,7 +225,6 @@ enum elisa_error {
 	ELISA_E_HOST        = 14, /* the host CPU cannot do this */
 	ELISA_E_DEAD        = 15, /* export or attachment is gone */
 	ELISA_E_NESTED      = 16, /* VMX is on (CR4.VMXE): the VM runs or prepares VMs of its own */
-	ELISA_E_LA57        = 17, /* 5-level paging: run QEMU with -cpu ...,-la57 */
 	ELISA_E_FEATURE     = 18, /* PEBS or PT (-cpu ...,pmu=off,-intel-pt), or CET, UINTR, FRED are on */
 	ELISA_E_IDT         = 19, /* the interrupt descriptor table lies in the slot */
 	/* why a crossing was aborted */

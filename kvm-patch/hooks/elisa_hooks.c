@@ -147,8 +147,6 @@ int elisa_kvm_may_arm(struct kvm_vcpu *vcpu)
 		return -ELISA_E_MODE;
 	if (is_guest_mode(vcpu) || to_vmx(vcpu)->nested.vmxon || (vcpu->arch.cr4 & X86_CR4_VMXE))
 		return -ELISA_E_NESTED;
-	if (vcpu->arch.cr4 & X86_CR4_LA57)
-		return -ELISA_E_LA57;
 	if (vcpu->arch.cr4 & X86_CR4_PCIDE)
 		return -ELISA_E_PCID;
 	if ((vcpu->arch.cr4 & ELISA_CR4_FORBIDDEN) || guest_can_trace(vcpu))
@@ -164,11 +162,17 @@ EXPORT_SYMBOL_GPL(elisa_kvm_may_arm);
 bool elisa_kvm_may_cross(struct kvm_vcpu *vcpu)
 {
 	return (vcpu->arch.efer & EFER_LMA) &&
-	       !(vcpu->arch.cr4 & (ELISA_CR4_FORBIDDEN | X86_CR4_LA57)) &&
+	       !(vcpu->arch.cr4 & ELISA_CR4_FORBIDDEN) &&
 	       !to_vmx(vcpu)->nested.vmxon &&
 	       !(vcpu->arch.perf_capabilities & PERF_CAP_PEBS_FORMAT);
 }
 EXPORT_SYMBOL_GPL(elisa_kvm_may_cross);
+
+bool elisa_kvm_la57(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.cr4 & X86_CR4_LA57;
+}
+EXPORT_SYMBOL_GPL(elisa_kvm_la57);
 
 bool elisa_kvm_nested(struct kvm_vcpu *vcpu)
 {

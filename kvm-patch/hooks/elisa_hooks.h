@@ -87,6 +87,7 @@ struct elisa_vcpu *elisa_kvm_get(struct kvm_vcpu *vcpu);
 int elisa_kvm_may_arm(struct kvm_vcpu *vcpu);
 /* Is it still as it was then? For each entry, so no more than what can change. */
 bool elisa_kvm_may_cross(struct kvm_vcpu *vcpu);
+bool elisa_kvm_la57(struct kvm_vcpu *vcpu);   /* 5-level paging */
 bool elisa_kvm_nested(struct kvm_vcpu *vcpu); /* an L2 runs */
 bool elisa_kvm_in_smm(struct kvm_vcpu *vcpu);
 /* In long mode, or in SMM, from which it comes back. */

@@ -77,7 +77,7 @@ static int build_gate(struct elisa_context *ctx, struct elisa_armed_vcpu *av)
 	u8 *code;
 	int err;
 
-	err = elisa_ept_create(&ctx->pages, ELISA_EPT_GATE, &ctx->gate_eptp, &pdpt);
+	err = elisa_ept_create(&ctx->pages, ELISA_EPT_GATE, ctx->la57, &ctx->gate_eptp, &pdpt);
 	if (err)
 		return err;
 	code = gate_page(ctx, ctx->attachment->slot, av->hook.default_eptp);
@@ -86,8 +86,6 @@ static int build_gate(struct elisa_context *ctx, struct elisa_armed_vcpu *av)
 	err = elisa_ept_map(&ctx->pages, pdpt, ELISA_GATE_X, code, EPT_X);
 	if (!err)
 		err = elisa_ept_map(&ctx->pages, pdpt, ELISA_LIST_X, av->list, EPT_RW);
-	if (!err)
-		err = elisa_ept_map(&ctx->pages, pdpt, ELISA_GATE_PDPT_X, elisa_gate_pdpt, EPT_R);
 	return err;
 }
 
@@ -98,7 +96,7 @@ static int build_sub(struct elisa_context *ctx, struct kvm_vcpu *vcpu)
 	u8 *stub;
 	int err, i;
 
-	err = elisa_ept_create(&ctx->pages, ELISA_EPT_SUB, &ctx->sub_eptp, &pdpt);
+	err = elisa_ept_create(&ctx->pages, ELISA_EPT_SUB, ctx->la57, &ctx->sub_eptp, &pdpt);
 	if (err)
 		return err;
 	ctx->sub_pdpt = pdpt;
@@ -109,8 +107,6 @@ static int build_sub(struct elisa_context *ctx, struct kvm_vcpu *vcpu)
 	err = elisa_ept_map(&ctx->pages, pdpt, ELISA_GATE_X, stub, EPT_X);
 	if (!err)
 		err = elisa_ept_map(&ctx->pages, pdpt, ELISA_COUNTERS_X, ctx->counters, EPT_RW);
-	if (!err)
-		err = elisa_ept_map(&ctx->pages, pdpt, ELISA_SUB_PDPT_X, elisa_sub_pdpt, EPT_R);
 	for (off = 0; !err && off < ELISA_STACK_SIZE; off += PAGE_SIZE) {
 		void *page = elisa_page_alloc(&ctx->pages);
 
@@ -211,6 +207,7 @@ static int build(struct elisa_context *ctx, struct elisa_armed_vcpu *av,
 	ctx->av = av;
 	ctx->attachment = att;
 	ctx->dead = ctx->closed = false;
+	ctx->la57 = elisa_kvm_la57(av->vcpu);
 	ctx->aborts = ctx->off_default_exits = ctx->return_traps = 0;
 	elisa_pages_init(&ctx->pages, att->vm);
 	err = build_gate(ctx, av);
@@ -252,7 +249,7 @@ int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp
 	ctx = &av->context[att->slot];
 	if (ctx->attachment && ctx->attachment != att)
 		return -ELISA_E_STATE;
-	if (ctx->attachment && ctx->closed) {
+	if (ctx->attachment && (ctx->closed || ctx->la57 != elisa_kvm_la57(vcpu))) {
 		elisa_invept_all();
 		elisa_context_end(av, att->slot);
 	}

@@ -28,13 +28,13 @@
 
 #include "elisa_abi.h"
 #include "elisa_hooks.h"
+#include "tables.h"
 
 #define ELISA_SLOTS         4  /* attachments of one VM */
 #define ELISA_MAX_REGIONS   16 /* of one attachment */
 #define ELISA_MAX_EVENTS    256 /* unanswered, of one export; a DETACH always fits */
 #define ELISA_CHUNK         (2ull << 20)
 #define ELISA_CHUNK_PAGES   512
-#define ELISA_SLOT_GIGS     256
 
 /* What may happen so often a second; more of it makes the vCPU wait. */
 struct elisa_rate {
@@ -74,12 +74,6 @@ struct elisa_pins {
 	struct page **pages;
 	u64 count;             /* to be pinned */
 	u64 pinned;
-};
-
-/* Pages of the module's own: tables, stacks, sealed copies. */
-struct elisa_pages {
-	struct list_head list; /* by page->lru */
-	struct elisa_vm *vm;   /* whose quota they count on, or NULL */
 };
 
 struct elisa_export {
@@ -155,6 +149,7 @@ struct elisa_context {
 	struct list_head export_link;
 	bool dead;
 	bool closed;           /* its vCPU was stopped: ARM builds it anew */
+	bool la57;             /* its guest's page tables have five levels */
 	u64 gate_eptp, sub_eptp;
 	u64 abort_rsp;
 	u64 *sub_pdpt;         /* EPT, [window] */
@@ -198,7 +193,6 @@ struct elisa_armed_vcpu {
 extern struct mutex elisa_lock;
 extern struct list_head elisa_vms, elisa_exports;
 extern struct elisa_host_stats elisa_stats; /* counts kept as things change */
-extern u64 elisa_window_gpa;
 extern unsigned int elisa_budget_us;
 extern atomic64_t elisa_abort_reasons[8]; /* by ELISA_E_FAULT and up */
 extern atomic64_t elisa_throttled;
@@ -217,12 +211,6 @@ void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 /* calls.c */
 bool elisa_doorbell(struct kvm_vcpu *vcpu);
 
-/* pages.c */
-void elisa_pages_init(struct elisa_pages *pages, struct elisa_vm *vm);
-void elisa_pages_disown(struct elisa_pages *pages);
-void *elisa_page_alloc(struct elisa_pages *pages);
-void elisa_pages_free(struct elisa_pages *pages);
-
 /* pin.c */
 int elisa_pin_init(void);
 void elisa_pin_exit(void);
@@ -233,29 +221,8 @@ void elisa_unlock(void);
 void elisa_unpin_settle(void);
 u64 elisa_pinned_pages(void);
 
-/* ept.c */
-#define EPT_R   1ull
-#define EPT_W   2ull
-#define EPT_X   4ull
-#define EPT_RWX 7ull
-#define EPT_RW  (EPT_R | EPT_W)
-/* Write-back, and bit 6: whatever the guest's PAT says (SDM 29.3.7.2). It could make its
- * own accesses uncacheable while others' go through the cache. */
-#define EPT_WB  ((6ull << 3) | (1ull << 6))
-#define EPT_PS  (1ull << 7)
-int elisa_ept_init(void);
-void elisa_ept_exit(void);
-enum elisa_ept_kind { ELISA_EPT_GATE, ELISA_EPT_SUB };
-int elisa_ept_create(struct elisa_pages *pages, enum elisa_ept_kind kind, u64 *eptp, u64 **pdpt);
-int elisa_ept_map(struct elisa_pages *pages, u64 *pdpt, u64 x, void *page, u64 prot);
-u64 *elisa_ept_pde(struct elisa_pages *pages, u64 *pdpte, u64 x);
-u64 elisa_ept_table(const void *page);
+/* invept.c */
 void elisa_invept_all(void);
-
-/* guest_pt.c */
-int elisa_guest_pt_init(void);
-void elisa_guest_pt_exit(void);
-extern u64 *elisa_gate_root, *elisa_gate_pdpt, *elisa_sub_root, *elisa_sub_pdpt;
 
 /* export.c */
 int elisa_export_create(struct elisa_vm *vm, const char *name, u64 size, u64 *handle, u64 *id);

@@ -11,16 +11,15 @@
  *                                       +-- own PDs: gate page, stack, ...
  *                                       +-- the export's PDs (sub only)
  */
-#include <linux/smp.h>
 
-#include <asm/asm.h>
-#include <asm/tlbflush.h>
+#include <linux/errno.h>
+#include <linux/mm.h>
 
-#include "elisa.h"
+#include "tables.h"
 #include "gate.h"
 
 static struct elisa_pages fill_pages;
-static u64 fill_pd[2], fill_pdpt[2]; /* entries, by enum elisa_ept_kind */
+static struct { u64 pd, pdpt; } fills[2][2]; /* entries, by enum elisa_ept_kind and LA57 */
 
 static unsigned int index_of(u64 gpa, int level)
 {
@@ -42,7 +41,7 @@ static u64 *fill_table(u64 entry)
 	return t;
 }
 
-static int fill(enum elisa_ept_kind kind, const void *root)
+static int fill(enum elisa_ept_kind kind, bool la57, const void *root)
 {
 	u64 *pt, *pd, *pdpt;
 
@@ -55,45 +54,28 @@ static int fill(enum elisa_ept_kind kind, const void *root)
 	pdpt = fill_table(elisa_ept_table(pd));
 	if (!pdpt)
 		return -ENOMEM;
-	fill_pd[kind] = elisa_ept_table(pd);
-	fill_pdpt[kind] = elisa_ept_table(pdpt);
+	fills[kind][la57].pd = elisa_ept_table(pd);
+	fills[kind][la57].pdpt = elisa_ept_table(pdpt);
 	return 0;
 }
 
 int elisa_ept_init(void)
 {
+	int la57;
+
 	elisa_pages_init(&fill_pages, NULL);
-	if (fill(ELISA_EPT_GATE, elisa_gate_root) || fill(ELISA_EPT_SUB, elisa_sub_root)) {
-		elisa_ept_exit();
-		return -ENOMEM;
-	}
+	for (la57 = 0; la57 < 2; la57++)
+		if (fill(ELISA_EPT_GATE, la57, elisa_gate_pt.root[la57]) ||
+		    fill(ELISA_EPT_SUB, la57, elisa_sub_pt.root[la57])) {
+			elisa_ept_exit();
+			return -ENOMEM;
+		}
 	return 0;
 }
 
 void elisa_ept_exit(void)
 {
 	elisa_pages_free(&fill_pages);
-}
-
-/* An empty context. *pdpt is where the window begins: [i] is its i-th GiB. */
-int elisa_ept_create(struct elisa_pages *pages, enum elisa_ept_kind kind, u64 *eptp, u64 **pdpt)
-{
-	u64 *root = elisa_page_alloc(pages);
-	u64 *own = elisa_page_alloc(pages);
-	unsigned int first = index_of(elisa_window_gpa, 2);
-	unsigned int i;
-
-	if (!root || !own)
-		return -ELISA_E_NOMEM;
-	for (i = 0; i < 512; i++)
-		root[i] = fill_pdpt[kind];
-	root[index_of(elisa_window_gpa, 3)] = elisa_ept_table(own);
-	for (i = 0; i < 512; i++)
-		if (i < first || i >= first + ELISA_SLOT_GIGS)
-			own[i] = fill_pd[kind];
-	*pdpt = own + first;
-	*eptp = __pa(root) | GATE_EPTP_LOW;
-	return 0;
 }
 
 static u64 *descend(struct elisa_pages *pages, u64 *entry)
@@ -128,25 +110,34 @@ int elisa_ept_map(struct elisa_pages *pages, u64 *pdpt, u64 x, void *page, u64 p
 	return 0;
 }
 
-static void invept_global(void *unused)
-{
-	struct { u64 eptp, zero; } operand = {};
-
-	/* A CPU that is not in VMX operation needs none: KVM flushes before it runs a vCPU
-	 * there. As it comes or goes CR4 may say VMX although it is not: then this is #UD. */
-	if (cr4_read_shadow() & X86_CR4_VMXE)
-		asm volatile("1: invept %0, %1\n"
-			     "2:\n"
-			     _ASM_EXTABLE(1b, 2b)
-			     :: "m"(operand), "r"(2ul) : "cc", "memory");
-}
-
 /*
- * Drops every translation of every context on every CPU. As it is an IPI, each
- * vCPU that was running has left guest mode, too, when this returns, and will
- * pass before_entry() before it runs again.
+ * A context that has nothing but its guest page tables. *pdpt is where the window begins:
+ * [i] is its i-th GiB.
  */
-void elisa_invept_all(void)
+int elisa_ept_create(struct elisa_pages *pages, enum elisa_ept_kind kind, bool la57, u64 *eptp,
+		     u64 **pdpt)
 {
-	on_each_cpu(invept_global, NULL, 1);
+	const struct elisa_guest_pt *pt = kind == ELISA_EPT_GATE ? &elisa_gate_pt : &elisa_sub_pt;
+	u64 pml4_x = kind == ELISA_EPT_GATE ? ELISA_GATE_PML4_X : ELISA_SUB_PML4_X;
+	u64 pdpt_x = kind == ELISA_EPT_GATE ? ELISA_GATE_PDPT_X : ELISA_SUB_PDPT_X;
+	u64 *root = elisa_page_alloc(pages);
+	u64 *own = elisa_page_alloc(pages);
+	unsigned int first = index_of(elisa_window_gpa, 2);
+	unsigned int i;
+	int err;
+
+	if (!root || !own)
+		return -ELISA_E_NOMEM;
+	for (i = 0; i < 512; i++)
+		root[i] = fills[kind][la57].pdpt;
+	root[index_of(elisa_window_gpa, 3)] = elisa_ept_table(own);
+	for (i = 0; i < 512; i++)
+		if (i < first || i >= first + ELISA_SLOT_GIGS)
+			own[i] = fills[kind][la57].pd;
+	*pdpt = own + first;
+	*eptp = __pa(root) | GATE_EPTP_LOW;
+	err = elisa_ept_map(pages, *pdpt, pdpt_x, pt->pdpt, EPT_R);
+	if (!err && la57)
+		err = elisa_ept_map(pages, *pdpt, pml4_x, pt->root[0], EPT_R);
+	return err;
 }

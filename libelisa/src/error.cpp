@@ -46,8 +46,6 @@ constexpr std::array entries{
           "restart the manager, then attach again"},
     Entry{Errc::nested, "ELISA_E_NESTED", "this VM has VMX on, for VMs of its own",
           "end its VMs and unload its KVM, or start QEMU with `-cpu host,-pcid,-vmx`"},
-    Entry{Errc::la57, "ELISA_E_LA57", "this VM uses 5-level paging",
-          "start QEMU with `-cpu host,-pcid,-la57`, or boot the guest with `no5lvl`"},
     Entry{Errc::feature, "ELISA_E_FEATURE",
           "this VM's CPU can write traces (PEBS, Intel PT) or deliver events (CET, UINTR, FRED) in "
           "ways that ELISA cannot confine",

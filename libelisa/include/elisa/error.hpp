@@ -34,7 +34,6 @@ enum class Errc : int {
     host = ELISA_E_HOST,
     dead = ELISA_E_DEAD,
     nested = ELISA_E_NESTED,
-    la57 = ELISA_E_LA57,
     feature = ELISA_E_FEATURE,
     idt = ELISA_E_IDT,
     fault = ELISA_E_FAULT,
