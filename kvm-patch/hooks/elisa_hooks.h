@@ -150,36 +150,54 @@ static __always_inline bool elisa_doorbell(struct kvm_vcpu *vcpu, unsigned long 
 	return static_branch_unlikely(&elisa_key) && __elisa_doorbell(vcpu, qual);
 }
 
-static __always_inline void elisa_before_entry(struct kvm_vcpu *vcpu)
+/*
+ * For after_exit() and fastpath(), so that all others pay for one static-key branch each
+ * time round. Interrupts stay off until then: nobody else arms a vCPU or lets it go.
+ */
+static __always_inline struct elisa_vcpu *elisa_before_entry(struct kvm_vcpu *vcpu)
 {
 	struct elisa_vcpu *ev = elisa_armed(vcpu);
 
-	if (ev)
-		elisa_ops->before_entry(vcpu, ev);
+	if (!ev)
+		return NULL;
+	elisa_ops->before_entry(vcpu, ev);
+	return to_vmx(vcpu)->elisa; /* it may have let the vCPU go */
 }
+
+/* With what vmx_vcpu_run() returns: exit_handled() wants to see this exit. */
+#define ELISA_EXIT 0x100
 
 /* Returns whether the exit fastpaths must be skipped: they emulate. But for the
  * preemption timer's, which only queues an interrupt and has no other handler. */
-static __always_inline bool elisa_after_exit(struct kvm_vcpu *vcpu)
+static __always_inline bool elisa_after_exit(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
-	struct elisa_vcpu *ev = elisa_armed(vcpu);
+	u16 reason = to_vmx(vcpu)->exit_reason.basic;
 
-	if (!ev)
+	if (likely(!ev))
 		return false;
 	elisa_ops->after_exit(vcpu, ev);
-	return ev->off_default &&
-	       to_vmx(vcpu)->exit_reason.basic != EXIT_REASON_PREEMPTION_TIMER;
+	return ev->off_default ? reason != EXIT_REASON_PREEMPTION_TIMER :
+				 reason == EXIT_REASON_VMFUNC;
 }
 
-static __always_inline bool elisa_exit_handled(struct kvm_vcpu *vcpu)
+/* Off the default context no exit goes straight back to the guest. */
+static __always_inline fastpath_t elisa_fastpath(struct elisa_vcpu *ev, fastpath_t fastpath)
 {
-	struct elisa_vcpu *ev = elisa_armed(vcpu);
+	if (likely(!ev || !ev->off_default))
+		return fastpath;
+	return (fastpath == EXIT_FASTPATH_NONE ? EXIT_FASTPATH_NONE : EXIT_FASTPATH_EXIT_HANDLED) |
+	       ELISA_EXIT;
+}
 
-	if (!ev)
+static __always_inline bool elisa_exit_handled(struct kvm_vcpu *vcpu, fastpath_t *fastpath)
+{
+	struct elisa_vcpu *ev;
+
+	if (likely(!(*fastpath & ELISA_EXIT)))
 		return false;
-	if (ev->off_default)
-		return elisa_ops->exit(vcpu, ev);
-	return to_vmx(vcpu)->exit_reason.basic == EXIT_REASON_VMFUNC && __elisa_refuse_vmfunc(vcpu);
+	*fastpath &= ~ELISA_EXIT;
+	ev = to_vmx(vcpu)->elisa;
+	return ev->off_default ? elisa_ops->exit(vcpu, ev) : __elisa_refuse_vmfunc(vcpu);
 }
 
 /* Returns whether an event must wait. */
