@@ -65,9 +65,11 @@ def uplink() -> None:
 
 
 def development() -> None:
-    example = SOURCE / "apps/exec/hello"
+    example = SCRATCH / "source"
+    shutil.copytree(SOURCE / "apps/exec/hello", example)
+    shutil.copy(SOURCE / "tests/packages/hello/CMakeLists.txt", example)
     build = SCRATCH / "hello"
-    run("cmake", "-S", SOURCE / "tests/packages/hello", "-B", build, "-D", f"EXAMPLE={example}")
+    run("cmake", "-S", example, "-B", build)
     run("cmake", "--build", build)
     check("an image and its client are built with CMake", (build / "share/elisa/hello.elf").exists() and (build / "hello-client").exists())
     flags = run("pkg-config", "--cflags", "--libs", "libelisa").split()
