@@ -74,6 +74,10 @@ std::string prometheus_text(const std::string &backend, const Ports &ports, cons
             [](const Stats &s) { return s.frames.crossings; });
     counter("flooded_frames_total", "Frames sent to every other port.",
             [](const Stats &s) { return s.flooded; });
+    counter("timed_frames_total", "Frames of the calls that were timed, one in 16.",
+            [](const Stats &s) { return s.timed_frames; });
+    counter("timed_cycles_total", "Ticks of the time-stamp counter that these calls took.",
+            [](const Stats &s) { return s.timed_cycles; });
     head("dropped_frames_total", "counter", "Frames dropped, by reason.");
     for (const auto &[label, sum] : sums) {
         for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {

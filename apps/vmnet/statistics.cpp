@@ -30,6 +30,8 @@ void add(rvs::PortStats &to, const rvs::PortStats &more)
     to.flooded += more.flooded;
     to.copies += more.copies;
     to.cuts += more.cuts;
+    to.timed_frames += more.timed_frames;
+    to.timed_cycles += more.timed_cycles;
     for (std::size_t i = 0; i < RVIF_DROP_REASONS; ++i) {
         to.frames.drops[i] += more.frames.drops[i];
     }
@@ -57,6 +59,8 @@ apps::Json to_json(const std::vector<PortRecord> &ports)
                        {"copies", port.stats.copies},
                        {"flooded", port.stats.flooded},
                        {"crossings", frames.crossings},
+                       {"timed_frames", port.stats.timed_frames},
+                       {"timed_cycles", port.stats.timed_cycles},
                        {"drops", std::move(drops)}});
     }
     return out;

@@ -17,7 +17,7 @@ namespace rvs {
 class Core final : public Switch {
   public:
     static constexpr std::uint64_t magic_value = 0x3130'5357'5356'52ff; // "RVSWS01"
-    static constexpr std::uint32_t layout_version = 5;
+    static constexpr std::uint32_t layout_version = 6;
 
     std::atomic<std::uint64_t> magic; // stored last by create()
     std::uint32_t version;

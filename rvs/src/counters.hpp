@@ -39,6 +39,10 @@ struct alignas(64) PairCounters {
     Counter drops[receiver_reasons];
 };
 
+// Of how many calls of a transmit queue one is timed: two readings of the time-stamp counter in
+// each would cost a small frame more than its counters do. A power of two.
+inline constexpr std::uint64_t calls_for_a_timed_one = 16;
+
 // What came of the frames of one transmit queue. Written by the call that holds the queue.
 struct TxCounters {
     Counter frames;
@@ -46,7 +50,21 @@ struct TxCounters {
     Counter copies;
     Counter flooded;
     Counter cuts;
+    // Of the calls that are timed.
+    Counter timed_frames;
+    Counter timed_cycles;
     Counter drops[RVIF_DROP_REASONS]; // the sender's reasons
+
+    // A call that began at `begun` with this many frames before it. One without frames says nothing
+    // of a frame's cost; a counter that went back was not the same one (the vCPU has moved).
+    void time(std::uint64_t frames_before, std::uint64_t begun, std::uint64_t now)
+    {
+        const std::uint64_t more = frames.get() - frames_before;
+        if (more == 0 || static_cast<std::int64_t>(now - begun) <= 0)
+            return;
+        timed_frames.add(more);
+        timed_cycles.add(now - begun);
+    }
 };
 
 } // namespace rvs

@@ -523,6 +523,10 @@ std::int64_t Core::transmit(std::uint32_t cpu, std::uint32_t self, std::uint64_t
         after_cut(tx);
     }
 
+    const bool timed = tx.calls.load(std::memory_order_relaxed) % calls_for_a_timed_one == 0;
+    const std::uint64_t begun = timed ? __builtin_ia32_rdtsc() : 0;
+    const std::uint64_t frames_before = timed ? tx.counters.frames.get() : 0;
+
     std::int64_t result = 0;
     Address descs = 0;
     const std::uint32_t source = tx.source.load(std::memory_order_acquire);
@@ -544,6 +548,8 @@ std::int64_t Core::transmit(std::uint32_t cpu, std::uint32_t self, std::uint64_t
             done = the_rest(straight, descs, done, all);
         result = done;
         tx.journal.end(static_cast<std::uint32_t>(result));
+        if (timed) [[unlikely]]
+            tx.counters.time(frames_before, begun, __builtin_ia32_rdtsc());
     }
     tx.calls.store(tx.calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     tx.busy.release();

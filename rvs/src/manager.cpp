@@ -303,6 +303,8 @@ Error Switch::port_open(PortId id, const PortOptions &options)
         tx.counters.copies.clear();
         tx.counters.flooded.clear();
         tx.counters.cuts.clear();
+        tx.counters.timed_frames.clear();
+        tx.counters.timed_cycles.clear();
         for (Counter &drops : tx.counters.drops)
             drops.clear();
     }
@@ -611,6 +613,8 @@ void Core::collect(std::uint32_t index, PortStats &out) const
         out.copies += tx.counters.copies.get();
         out.flooded += tx.counters.flooded.get();
         out.cuts += tx.counters.cuts.get();
+        out.timed_frames += tx.counters.timed_frames.get();
+        out.timed_cycles += tx.counters.timed_cycles.get();
         for (std::uint32_t r = receiver_reasons; r < RVIF_DROP_REASONS; ++r)
             out.frames.drops[r] += tx.counters.drops[r].get();
     }

@@ -120,6 +120,10 @@ struct PortStats {
     std::uint64_t copies;  // deliveries tried on behalf of this port's frames
     std::uint64_t flooded; // frames sent to every other port
     std::uint64_t cuts;
+    // Of one RVIF_OP_TX in 16, by each transmit queue's own count: frames that were well formed,
+    // and what the time-stamp counter went on by, whatever the CPU did meanwhile.
+    std::uint64_t timed_frames;
+    std::uint64_t timed_cycles;
 };
 
 struct FdbEntry {

@@ -124,6 +124,30 @@ TEST(RvsAccounting, UnicastFramesAreInExactlyOneOutcome)
     EXPECT_EQ(sb.frames.drops[RVIF_DROP_NO_BUFFER], 20u);
 }
 
+TEST(RvsAccounting, OneCallInSixteenIsTimed)
+{
+    World world;
+    Guest a{world, 0};
+    Guest b{world, 1};
+    a.join();
+    b.join();
+    const std::vector<Bytes> burst(3, frame(mac(2), mac(1), 100));
+    const std::uint64_t begun = __builtin_ia32_rdtsc();
+    for (int i = 0; i < 64; ++i)
+        EXPECT_EQ(a.send(burst), 3);
+    const std::uint64_t all = __builtin_ia32_rdtsc() - begun;
+    const PortStats s = a.stats();
+    EXPECT_EQ(s.timed_frames, 4 * 3u);
+    EXPECT_GT(s.timed_cycles, 0u);
+    EXPECT_LT(s.timed_cycles, all);
+    EXPECT_EQ(b.stats().timed_frames, 0u);
+    // What had no frame has no cost of one.
+    for (int i = 0; i < 32; ++i)
+        EXPECT_EQ(a.send(frame(mac(2), multicast, 100)), 1);
+    EXPECT_EQ(a.stats().timed_cycles, s.timed_cycles);
+    EXPECT_EQ(a.stats().timed_frames, s.timed_frames);
+}
+
 TEST(RvsAccounting, GuestReadsTheSameNumbersAsTheManager)
 {
     World world;
