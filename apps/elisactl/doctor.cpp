@@ -61,6 +61,13 @@ int doctor(const Context &context, const Options &options)
         (machine.is_this_one() && machine.exists(usual_socket()))) {
         look_at_switch(context, options.config, findings);
     }
+    return report(context, where, findings);
+}
+
+} // namespace
+
+int report(const Context &context, std::string_view where, const Findings &findings)
+{
     const auto problems = std::ranges::count(findings, Status::problem, &Finding::status);
     if (context.json) {
         Json all = Json::array();
@@ -86,8 +93,6 @@ int doctor(const Context &context, const Options &options)
     }
     return problems == 0 ? 0 : 1;
 }
-
-} // namespace
 
 std::filesystem::path Machine::path(const std::string &file) const
 {
@@ -121,16 +126,47 @@ std::string Machine::release() const
     return found;
 }
 
-std::set<std::string> Machine::cpu_flags() const
+std::string Machine::cpu_field(std::string_view name) const
 {
     std::istringstream lines{text("/proc/cpuinfo")};
-    for (std::string line; std::getline(lines, line);) {
-        if (line.starts_with("flags")) {
-            std::istringstream words{line.substr(line.find(':') + 1)};
-            return {std::istream_iterator<std::string>{words}, {}};
+    for (std::string line; std::getline(lines, line) && !line.empty();) {
+        const std::size_t colon = line.find(':');
+        if (colon == std::string::npos ||
+            line.substr(0, line.find_last_not_of("\t ", colon - 1) + 1) != name) {
+            continue;
         }
+        const std::size_t begin = line.find_first_not_of(' ', colon + 1);
+        return begin == std::string::npos ? "" : line.substr(begin);
     }
-    return {};
+    return "";
+}
+
+namespace {
+
+std::set<std::string> words_of(const std::string &text)
+{
+    std::istringstream words{text};
+    return {std::istream_iterator<std::string>{words}, {}};
+}
+
+} // namespace
+
+std::set<std::string> Machine::cpu_flags() const
+{
+    return words_of(cpu_field("flags"));
+}
+
+std::set<std::string> Machine::vmx_flags() const
+{
+    return words_of(cpu_field("vmx flags"));
+}
+
+std::string Machine::lockdown() const
+{
+    const std::string all = text("/sys/kernel/security/lockdown");
+    const std::size_t begin = all.find('[');
+    const std::size_t end = all.find(']');
+    return begin < end && end != std::string::npos ? all.substr(begin + 1, end - begin - 1) : "";
 }
 
 bool Machine::has_module(const std::string &module) const

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 namespace elisactl {
@@ -31,14 +33,29 @@ std::vector<std::string> releases_with_module(const Machine &machine)
     return found;
 }
 
-void look_at_kernel(const Machine &machine, Findings &findings)
+// installed: which kernel our modules were built for has been settled; else it is to be.
+void look_at_kernel(const Machine &machine, bool installed, Findings &findings)
 {
+    constexpr const char *boot = "boot one of these (apt-get install linux-image-amd64)";
     const std::string release = machine.release();
     if (!release.starts_with("6.1.") && !release.starts_with("6.12.")) {
         findings.push_back(
             {"kernel", Status::problem,
              "Linux " + release + " runs, and there are hooks for Debian's 6.1 and 6.12 only",
-             "boot one of these (apt-get install linux-image-amd64), then ./elisa host install"});
+             boot});
+        return;
+    }
+    // The hooks are made for the source of Debian's, to the letter.
+    const std::string version = machine.text("/proc/version");
+    const char *const other = installed ? nullptr
+                              : version.find(" Debian ") == std::string::npos
+                                  ? "not one of Debian's"
+                              : release.find("-rt-") != std::string::npos
+                                  ? "a real-time kernel, for which there are no hooks"
+                                  : nullptr;
+    if (other != nullptr) {
+        findings.push_back({"kernel", Status::problem,
+                            "the kernel that runs, " + release + ", is " + other, boot});
         return;
     }
     findings.push_back({"kernel", Status::ok, "Linux " + release});
@@ -66,7 +83,7 @@ void look_at_modules(const Machine &machine, Findings &findings)
         } else {
             findings.push_back(
                 {"module", Status::problem, "elisa.ko is not installed",
-                 "./elisa host install (docs/operations.md), or the package elisa-dkms"});
+                 "install the package elisa-kvm-dkms (from the sources: ./elisa host install)"});
         }
     }
     if (machine.has_module("kvm_intel") && !patched) {
@@ -77,7 +94,7 @@ void look_at_modules(const Machine &machine, Findings &findings)
     } else if (!machine.has_module("kvm_intel")) {
         findings.push_back(
             {"kvm-intel", Status::problem, "kvm_intel is not loaded: no VM can run",
-             "modprobe kvm_intel; if that fails, ./elisa host check says whether this machine can be a host"});
+             "modprobe kvm_intel; if that fails, elisactl host check says whether this machine can be a host"});
     } else {
         findings.push_back({"kvm-intel", Status::ok, "kvm_intel has the hooks"});
     }
@@ -178,11 +195,43 @@ const char *advice(int error)
     }
 }
 
+// A question that waits is nothing; one that nobody has answered some time later, to a manager that
+// has nothing else to do, is.
+void look_at_answers(const Host &host, const std::vector<elisa_export_info> &before,
+                     Findings &findings)
+{
+    const auto asked = [](const elisa_export_info &one) {
+        return one.state == ELISA_EXPORT_LIVE && one.events != 0;
+    };
+    if (std::ranges::none_of(before, asked)) {
+        return;
+    }
+    std::this_thread::sleep_for(std::chrono::seconds{2});
+    const auto now = host.exports();
+    for (const elisa_export_info &one : now ? *now : std::vector<elisa_export_info>{}) {
+        if (asked(one) && std::ranges::any_of(before, [&](const elisa_export_info &old) {
+                return old.id == one.id && asked(old);
+            })) {
+            findings.push_back(
+                {"manager-answers", Status::problem,
+                 std::string{"the manager of '"} + one.name + "' does not answer: " +
+                     std::to_string(one.events) + " question(s) of guests wait",
+                 "look at vmnet in the manager's VM; if it was killed, start it again: it takes the switch over"});
+        }
+    }
+}
+
 } // namespace
+
+void look_at_host_software(const Machine &machine, Findings &findings)
+{
+    look_at_kernel(machine, false, findings);
+    look_at_modules(machine, findings);
+}
 
 void look_at_host(const Machine &machine, Findings &findings)
 {
-    look_at_kernel(machine, findings);
+    look_at_kernel(machine, true, findings);
     look_at_modules(machine, findings);
     look_at_vms(machine, findings);
 }
@@ -228,14 +277,8 @@ void look_at_module(Findings &findings)
                      "' has ended: its guests go on, nobody new is admitted",
                  "elisactl export revoke (the id is in elisactl export list), then start vmnet in a new manager VM"});
         }
-        if (one.state == ELISA_EXPORT_LIVE && one.events > 8) {
-            findings.push_back(
-                {"manager-answers", Status::problem,
-                 std::string{"the manager of '"} + one.name +
-                     "' does not answer: " + std::to_string(one.events) + " questions wait",
-                 "look at vmnet in the manager's VM; if it was killed, start it again: it takes the switch over"});
-        }
     }
+    look_at_answers(*host, *exports, findings);
     if (!live) {
         findings.push_back(
             {"export", Status::problem, "nothing is exported", "start vmnet in the manager's VM"});
@@ -300,9 +343,8 @@ void look_at_vm(const Machine &machine, const std::string &driver, Findings &fin
              "this kernel has no ioperm (CONFIG_X86_IOPL_IOPERM): no process can make calls",
              "boot a distribution's kernel"});
     }
-    const std::string lockdown = machine.text("/sys/kernel/security/lockdown");
-    if (lockdown.find("[integrity]") != std::string::npos ||
-        lockdown.find("[confidentiality]") != std::string::npos) {
+    if (const std::string lockdown = machine.lockdown();
+        lockdown == "integrity" || lockdown == "confidentiality") {
         findings.push_back(
             {"lockdown", Status::problem, "the kernel is locked down and grants nobody I/O ports",
              "switch Secure Boot off in this VM, or leave lockdown= out of its kernel's command line"});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // host, export: what /dev/elisa knows.
 #include "context.hpp"
+#include "doctor.hpp"
 #include "host.hpp"
 
 #include <CLI/CLI.hpp>
@@ -256,12 +257,29 @@ int stats(const Context &context)
     return 0;
 }
 
+int check(const Context &context, const std::string &root)
+{
+    const Machine machine{root};
+    Findings findings;
+    look_at_host_hardware(machine, findings);
+    look_at_host_software(machine, findings);
+    return report(context, "host", findings);
+}
+
 } // namespace
 
 void add_host(CLI::App &app, Context &context)
 {
     auto *const host = app.add_subcommand("host", "VMs, their roles and what the module holds");
     host->require_subcommand(1);
+
+    const auto root = std::make_shared<std::string>("/");
+    auto *const check_command = host->add_subcommand(
+        "check", "Can this machine be a host: processor, firmware, kernel, modules");
+    check_command->add_option("--root", *root, "Look at a copy of a machine's files")
+        ->capture_default_str();
+    check_command->callback(
+        [&context, root] { context.action = [&context, root] { return check(context, *root); }; });
 
     const auto adding = std::make_shared<AddOptions>();
     auto *const add_command =
@@ -318,9 +336,9 @@ void add_host(CLI::App &app, Context &context)
     host->add_subcommand("list", "Registered VMs")->callback([&context] {
         context.action = [&context] { return list(context); };
     });
-    host->add_subcommand("stats", "What the module holds and has counted")->callback([&context] {
-        context.action = [&context] { return stats(context); };
-    });
+    host->add_subcommand("stats",
+                         "What the module holds and has counted (rates: elisactl stats --watch)")
+        ->callback([&context] { context.action = [&context] { return stats(context); }; });
 }
 
 void add_export(CLI::App &app, Context &context)

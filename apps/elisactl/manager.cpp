@@ -17,10 +17,24 @@ using elisa::errno_error;
 using elisa::Error;
 using elisa::Result;
 
+namespace {
+
+std::string socket_in_environment()
+{
+    const char *const given = std::getenv("ELISACTL_SOCKET");
+    return given != nullptr ? given : "";
+}
+
+} // namespace
+
+bool is_socket_named(const Context &context)
+{
+    return !context.socket.empty() || !socket_in_environment().empty();
+}
+
 std::string usual_socket()
 {
-    if (const char *const given = std::getenv("ELISACTL_SOCKET");
-        given != nullptr && *given != '\0') {
+    if (std::string given = socket_in_environment(); !given.empty()) {
         return given;
     }
     std::vector<std::string> found;

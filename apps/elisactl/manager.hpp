@@ -14,6 +14,9 @@ namespace elisactl {
 // /run/elisa/rvs.sock.
 [[nodiscard]] std::string usual_socket();
 
+// Somebody said where it is, so that it should be there.
+[[nodiscard]] bool is_socket_named(const Context &context);
+
 class Manager {
   public:
     [[nodiscard]] static elisa::Result<Manager> connect(const Context &context);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // stats: the ports' counters, once or as rates.
-#include "context.hpp"
-#include "host.hpp"
+//
+// Two may have something to say: the manager, where it runs, and the host's module, where that is.
+// At the elisa backend they are on different machines, at the direct one there is no module.
+#include "counters.hpp"
+#include "host_counters.hpp"
 #include "manager.hpp"
 
 #include <CLI/CLI.hpp>
@@ -20,17 +23,6 @@ namespace {
 constexpr const char *counters[] = {"tx_frames", "tx_bytes",  "rx_frames",
                                     "rx_bytes",  "crossings", "flooded"};
 
-std::string short_number(double value)
-{
-    constexpr const char *units[] = {"", "k", "M", "G", "T"};
-    std::size_t unit = 0;
-    while (value >= 1000 && unit + 1 < std::size(units)) {
-        value /= 1000;
-        ++unit;
-    }
-    return unit == 0 ? fmt::format("{:.0f}", value) : fmt::format("{:.2f}{}", value, units[unit]);
-}
-
 std::string drops_text(const Json &drops, const char *unit)
 {
     std::string text;
@@ -38,31 +30,6 @@ std::string drops_text(const Json &drops, const char *unit)
         text += (text.empty() ? "" : " ") + reason + "=" + short_number(count.get<double>()) + unit;
     }
     return text.empty() ? "none" : text;
-}
-
-// What the host's module has counted, where this is the host.
-std::optional<Json> host_counters()
-{
-    const auto host = Host::open();
-    if (!host) {
-        return std::nullopt;
-    }
-    const auto stats = host->stats();
-    if (!stats) {
-        return std::nullopt;
-    }
-    return Json{{"crossings", stats->crossings},
-                {"aborts", stats->aborts},
-                {"off_default_exits", stats->off_default_exits},
-                {"throttled", stats->throttled}};
-}
-
-// A port that was closed and opened again begins at 0: then what it has is what is new.
-double more(const Json &now, const Json &before, const char *key)
-{
-    const auto a = before.is_object() ? before.value(key, std::uint64_t{0}) : 0;
-    const auto b = now.value(key, std::uint64_t{0});
-    return static_cast<double>(b >= a ? b - a : b);
 }
 
 Json rates(const Json &now, const Json &before, double seconds)
@@ -87,6 +54,8 @@ Json rates(const Json &now, const Json &before, double seconds)
         }
         const double crossings = more(port, last, "crossings");
         rate["frames_per_crossing"] = crossings > 0 ? more(port, last, "tx_frames") / crossings : 0;
+        rate["cycles_per_frame"] =
+            ratio(more(port, last, "timed_cycles"), more(port, last, "timed_frames"));
         Json drops = Json::object();
         for (const auto &[reason, count] : port["drops"].items()) {
             const double n =
@@ -101,103 +70,158 @@ Json rates(const Json &now, const Json &before, double seconds)
     return out;
 }
 
-void print_totals(const Json &answer)
+void print_totals(const Json &ports)
 {
-    fmt::print("{:>4} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}  {}\n", "PORT", "LABEL", "SENT",
-               "BYTES", "RECEIVED", "BYTES", "CROSSINGS", "FR/CR", "DROPS");
-    for (const Json &port : answer["ports"]) {
+    fmt::print("{:>4} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6} {:>8}  {}\n", "PORT", "LABEL",
+               "SENT", "BYTES", "RECEIVED", "BYTES", "CROSSINGS", "FR/CR", "CYC/FR", "DROPS");
+    for (const Json &port : ports) {
         const auto number = [&](const char *key) { return port[key].get<double>(); };
-        const double crossings = number("crossings");
-        fmt::print("{:>4} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6.1f}  {}{}\n",
+        fmt::print("{:>4} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6} {:>8}  {}{}\n",
                    port["port"].get<unsigned>(), port["label"].get<std::string>(),
                    short_number(number("tx_frames")), short_number(number("tx_bytes")),
                    short_number(number("rx_frames")), short_number(number("rx_bytes")),
-                   short_number(crossings), crossings > 0 ? number("tx_frames") / crossings : 0.0,
-                   drops_text(port["drops"], ""), port["open"] == true ? "" : "  (gone)");
+                   short_number(number("crossings")),
+                   ratio_text(ratio(number("tx_frames"), number("crossings"))),
+                   ratio_text(port["cycles_per_frame"]), drops_text(port["drops"], ""),
+                   port["open"] == true ? "" : "  (gone)");
     }
 }
 
 void print_rates(const Json &rates)
 {
-    fmt::print("{:>4} {:20} {:4} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6}  {}\n", "PORT", "LABEL",
-               "LINK", "SENT/s", "bit/s", "RECEIVED/s", "bit/s", "CROSS./s", "FR/CR", "DROPS/s");
+    fmt::print("{:>4} {:20} {:4} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6} {:>8}  {}\n", "PORT",
+               "LABEL", "LINK", "SENT/s", "bit/s", "RECEIVED/s", "bit/s", "CROSS./s", "FR/CR",
+               "CYC/FR", "DROPS/s");
     for (const Json &port : rates) {
         const auto number = [&](const char *key) { return port[key].get<double>(); };
-        fmt::print(
-            "{:>4} {:20} {:4} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6.1f}  {}\n",
-            port["port"].get<unsigned>(), port["label"].get<std::string>(),
-            port["link"].get<std::string>(), short_number(number("tx_frames_per_s")),
-            short_number(number("tx_bytes_per_s") * 8), short_number(number("rx_frames_per_s")),
-            short_number(number("rx_bytes_per_s") * 8), short_number(number("crossings_per_s")),
-            number("frames_per_crossing"), drops_text(port["drops_per_s"], ""));
+        fmt::print("{:>4} {:20} {:4} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6.1f} {:>8}  {}\n",
+                   port["port"].get<unsigned>(), port["label"].get<std::string>(),
+                   port["link"].get<std::string>(), short_number(number("tx_frames_per_s")),
+                   short_number(number("tx_bytes_per_s") * 8),
+                   short_number(number("rx_frames_per_s")),
+                   short_number(number("rx_bytes_per_s") * 8),
+                   short_number(number("crossings_per_s")), number("frames_per_crossing"),
+                   ratio_text(port["cycles_per_frame"]), drops_text(port["drops_per_s"], ""));
     }
 }
 
+// One look at all that can be asked here.
+class Sources {
+  public:
+    // An error: there is nobody to ask. Where no manager is, and nobody named its socket, the
+    // host's module will do.
+    static elisa::Result<Sources> open(const Context &context)
+    {
+        auto manager = Manager::connect(context);
+        if (!manager) {
+            const bool expected = is_socket_named(context) ||
+                                  manager.error().code != std::errc::no_such_file_or_directory;
+            if (expected || host_counters().is_null()) {
+                return manager.error();
+            }
+        }
+        return Sources{manager ? std::optional{std::move(*manager)} : std::nullopt};
+    }
+
+    // "ports", and the rest of the manager's answer; "host"; what there is of them.
+    elisa::Result<Json> look()
+    {
+        Json out = Json::object();
+        if (manager_) {
+            auto answer = manager_->ask({{"cmd", "ports"}});
+            if (!answer) {
+                return answer;
+            }
+            out = std::move(*answer);
+        }
+        if (Json host = host_counters(); !host.is_null()) {
+            out["host"] = std::move(host);
+        } else if (!manager_) {
+            return elisa::make_error(elisa::Errc::inconsistent,
+                                     "/dev/elisa has gone: was elisa.ko unloaded?");
+        }
+        return out;
+    }
+
+  private:
+    explicit Sources(std::optional<Manager> manager) : manager_{std::move(manager)} {}
+
+    std::optional<Manager> manager_;
+};
+
 int stats(const Context &context)
 {
-    auto answer = ask(context, {{"cmd", "ports"}});
-    if (!answer) {
-        return context.fail(answer.error());
+    auto sources = Sources::open(context);
+    if (!sources) {
+        return context.fail(sources.error());
     }
-    const auto host = host_counters();
-    if (host) {
-        (*answer)["host"] = *host;
+    auto found = sources->look();
+    if (!found) {
+        return context.fail(found.error());
+    }
+    if (found->contains("ports")) {
+        for (Json &port : (*found)["ports"]) {
+            port["cycles_per_frame"] =
+                ratio(more(port, nullptr, "timed_cycles"), more(port, nullptr, "timed_frames"));
+        }
     }
     if (context.json) {
-        Context::print(*answer);
+        Context::print(*found);
         return 0;
     }
-    print_totals(*answer);
-    if (host) {
-        fmt::print("host: {} crossings, {} aborted, {} exits off the default context\n",
-                   (*host)["crossings"].dump(), (*host)["aborts"].dump(),
-                   (*host)["off_default_exits"].dump());
+    if (found->contains("ports")) {
+        print_totals((*found)["ports"]);
+    }
+    if (found->contains("host")) {
+        print_host_totals((*found)["host"]);
     }
     return 0;
 }
 
 int watch(const Context &context, double interval, std::uint64_t count)
 {
-    auto manager = Manager::connect(context);
-    if (!manager) {
-        return context.fail(manager.error());
+    using Clock = std::chrono::steady_clock;
+    auto sources = Sources::open(context);
+    if (!sources) {
+        return context.fail(sources.error());
     }
-    auto before = manager->ask({{"cmd", "ports"}});
-    auto host_before = host_counters();
+    auto before = sources->look();
+    auto looked = Clock::now();
     const bool terminal = !context.json && ::isatty(STDOUT_FILENO) != 0;
     for (std::uint64_t i = 0; before && (count == 0 || i < count); ++i) {
         std::this_thread::sleep_for(std::chrono::duration<double>{interval});
-        auto now = manager->ask({{"cmd", "ports"}});
+        auto now = sources->look();
         if (!now) {
             return context.fail(now.error());
         }
-        const double seconds = static_cast<double>((*now)["time_ns"].get<std::uint64_t>() -
-                                                   (*before)["time_ns"].get<std::uint64_t>()) /
-                               1e9;
-        Json shown{{"seconds", seconds}, {"ports", rates(*now, *before, std::max(seconds, 1e-3))}};
-        auto host_now = host_counters();
-        if (host_now && host_before) {
-            Json &host = shown["host"] = Json::object();
-            for (const auto &[key, value] : host_now->items()) {
-                host[key + "_per_s"] = more(*host_now, *host_before, key.c_str()) / seconds;
-            }
+        const auto looking = Clock::now();
+        const double host_seconds = std::chrono::duration<double>{looking - looked}.count();
+        Json shown{{"seconds", host_seconds}};
+        if (now->contains("ports") && before->contains("ports")) {
+            // The manager's clock: when it answered, however late we are.
+            const double seconds = static_cast<double>((*now)["time_ns"].get<std::uint64_t>() -
+                                                       (*before)["time_ns"].get<std::uint64_t>()) /
+                                   1e9;
+            shown["seconds"] = seconds;
+            shown["ports"] = rates(*now, *before, std::max(seconds, 1e-3));
+        }
+        if (now->contains("host") && before->contains("host")) {
+            shown["host"] = host_rates((*now)["host"], (*before)["host"], host_seconds);
         }
         if (context.json) {
             Context::print(shown);
         } else {
             fmt::print("{}", terminal ? "\033[H\033[2J" : i != 0 ? "\n" : "");
-            print_rates(shown["ports"]);
+            if (shown.contains("ports")) {
+                print_rates(shown["ports"]);
+            }
             if (shown.contains("host")) {
-                fmt::print(
-                    "host: {} crossings/s, {} aborts/s, {} exits/s off the default context\n",
-                    short_number(shown["host"]["crossings_per_s"].get<double>()),
-                    short_number(shown["host"]["aborts_per_s"].get<double>()),
-                    short_number(shown["host"]["off_default_exits_per_s"].get<double>()));
+                print_host_rates(shown["host"]);
             }
             std::fflush(stdout);
         }
         before = std::move(now);
-        host_before = std::move(host_now);
+        looked = looking;
     }
     return before ? 0 : context.fail(before.error());
 }
@@ -206,8 +230,9 @@ int watch(const Context &context, double interval, std::uint64_t count)
 
 void add_stats(CLI::App &app, Context &context)
 {
-    auto *const command =
-        app.add_subcommand("stats", "What the ports have sent, received and dropped, and why");
+    auto *const command = app.add_subcommand(
+        "stats",
+        "What the ports have sent, received and dropped, and why; on the host, what VMs did");
     struct Options {
         bool watch = false;
         double interval = 1;
