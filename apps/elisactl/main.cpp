@@ -3,8 +3,21 @@
 #include "context.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string_view>
+
+namespace {
+
+// Where the arguments make no sense, nobody else has looked for it.
+bool wants_json(int argc, char **argv)
+{
+    return std::any_of(argv + 1, argv + argc,
+                       [](const char *word) { return std::string_view{word} == "--json"; });
+}
+
+} // namespace
 
 int main(int argc, char **argv)
 try {
@@ -26,9 +39,20 @@ try {
     elisactl::add_reload(app, context);
     elisactl::add_doctor(app, context);
     elisactl::add_texts(app, context);
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError &error) {
+        const int status = app.exit(error); // says it, or prints what --help asked for
+        if (status != 0 && wants_json(argc, argv)) {
+            elisactl::Context::print({{"ok", false}, {"error", error.what()}});
+        }
+        return status;
+    }
     return context.action();
 } catch (const std::exception &error) {
     std::fprintf(stderr, "elisactl: %s\n", error.what());
+    if (wants_json(argc, argv)) {
+        elisactl::Context::print({{"ok", false}, {"error", error.what()}});
+    }
     return 1;
 }

@@ -34,47 +34,114 @@ std::string joined(const std::vector<std::string> &words)
     return text;
 }
 
-void bash_cases(const CLI::App &app, const std::string &path, const std::string &always,
-                std::string &out)
+// Every command by its words, the program itself first with none: what may follow it, which in
+// any shell is found by walking along the words of the line as far as they are commands.
+struct Step {
+    std::string path;
+    std::string words;
+};
+
+void add_steps(const CLI::App &app, const std::string &path, std::vector<Step> &steps)
 {
-    std::string words = joined(words_of(app)) + always;
-    out += fmt::format("    '{}') words='{}' ;;\n", path, words);
+    steps.push_back({path, joined(words_of(app)) + (path.empty() ? "" : " --json --socket")});
     for (const CLI::App *const command : apps::commands_of(app)) {
-        bash_cases(*command, path.empty() ? command->get_name() : path + " " + command->get_name(),
-                   " --json --socket", out);
+        add_steps(*command, path.empty() ? command->get_name() : path + " " + command->get_name(),
+                  steps);
     }
 }
 
-std::string all_commands(const CLI::App &app, const std::string &path)
+// One line for each, as a shell's `case` wants it.
+std::string cases(const std::vector<Step> &steps, const char *line)
 {
     std::string out;
-    for (const CLI::App *const command : apps::commands_of(app)) {
-        const std::string name =
-            path.empty() ? command->get_name() : path + " " + command->get_name();
-        out += (out.empty() ? "" : "|") + ("'" + name + "'");
-        const std::string below = all_commands(*command, name);
-        out += below.empty() ? "" : "|" + below;
+    for (const Step &step : steps) {
+        out += fmt::format(fmt::runtime(line), fmt::arg("path", step.path),
+                           fmt::arg("words", step.words));
     }
     return out;
 }
 
-std::string bash_completion(const CLI::App &app)
+// Patterns of all commands; behind the program itself nothing is to be matched.
+std::string patterns(const std::vector<Step> &steps, const char *between)
 {
-    std::string out = "# bash completion for elisactl; made by `elisactl completion bash`\n"
-                      "_elisactl()\n{\n"
-                      "    local word path= words= i\n"
-                      "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                      "        word=${COMP_WORDS[i]}\n"
-                      "        case \"${path:+$path }$word\" in\n"
-                      "        ";
-    out += all_commands(app, "");
-    out += ") path=\"${path:+$path }$word\" ;;\n        esac\n    done\n    case $path in\n";
-    bash_cases(app, "", "", out);
-    out += "    esac\n"
+    std::string out;
+    for (std::size_t i = 1; i < steps.size(); ++i) {
+        out += (i == 1 ? "'" : std::string{between} + "'") + steps[i].path + "'";
+    }
+    return out;
+}
+
+std::string bash_completion(const std::vector<Step> &steps)
+{
+    return "# bash completion for elisactl; made by `elisactl completion bash`\n"
+           "_elisactl()\n{\n"
+           "    local word path= words= i\n"
+           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+           "        word=${COMP_WORDS[i]}\n"
+           "        case \"${path:+$path }$word\" in\n"
+           "        " +
+           patterns(steps, "|") +
+           ") path=\"${path:+$path }$word\" ;;\n        esac\n    done\n    case $path in\n" +
+           cases(steps, "    '{path}') words='{words}' ;;\n") +
+           "    esac\n"
            "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
            "}\n"
            "complete -o default -F _elisactl elisactl\n";
-    return out;
+}
+
+std::string zsh_completion(const std::vector<Step> &steps)
+{
+    return "#compdef elisactl\n# zsh completion; made by `elisactl completion zsh`\n"
+           "_elisactl()\n{\n"
+           "    local word place= found=\n"
+           "    for word in \"${(@)words[2,CURRENT-1]}\"; do\n"
+           "        case \"${place:+$place }$word\" in\n"
+           "        (" +
+           patterns(steps, "|") +
+           ") place=\"${place:+$place }$word\" ;;\n        esac\n    done\n    case $place in\n" +
+           cases(steps, "    ('{path}') found='{words}' ;;\n") +
+           "    esac\n"
+           "    compadd -- ${=found} || _files\n"
+           "}\n"
+           "# Read by `source`, or loaded by its first use.\n"
+           "if [[ ${funcstack[1]} == _elisactl ]]; then _elisactl \"$@\"\n"
+           "else compdef _elisactl elisactl; fi\n";
+}
+
+std::string fish_completion(const std::vector<Step> &steps)
+{
+    return "# fish completion for elisactl; made by `elisactl completion fish`\n"
+           "function __elisactl_words\n"
+           "    set -l place ''\n"
+           "    for word in (commandline -opc)[2..-1]\n"
+           "        switch (string trim \"$place $word\")\n"
+           "            case " +
+           patterns(steps, " ") +
+           "\n                set place (string trim \"$place $word\")\n"
+           "        end\n    end\n    switch $place\n" +
+           cases(steps, "        case '{path}'\n            string split ' ' '{words}'\n") +
+           "    end\n"
+           "end\n"
+           "complete -c elisactl -a '(__elisactl_words)'\n";
+}
+
+std::string completion_for(const std::string &shell, const CLI::App &app)
+{
+    std::vector<Step> steps;
+    add_steps(app, "", steps);
+    return shell == "zsh"    ? zsh_completion(steps)
+           : shell == "fish" ? fish_completion(steps)
+                             : bash_completion(steps);
+}
+
+int say(const Context &context, const std::string &text)
+{
+    if (context.json) {
+        Context::print({{"ok", true}, {"text", text}});
+    } else {
+        fmt::print("{}", text);
+    }
+    return 0;
 }
 
 apps::Manual manual()
@@ -100,18 +167,17 @@ void add_texts(CLI::App &app, Context &context)
 {
     const auto shell = std::make_shared<std::string>("bash");
     auto *const completion = app.add_subcommand("completion", "Print the completion for a shell");
-    completion->add_option("SHELL", *shell, "bash (zsh reads it after bashcompinit)")
-        ->check(CLI::IsMember({"bash"}));
-    completion->callback([&app, &context] {
-        context.action = [&app] {
-            fmt::print("{}", bash_completion(app));
-            return 0;
+    completion->add_option("SHELL", *shell, "bash, zsh or fish")
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+        ->capture_default_str();
+    completion->callback([&app, &context, shell] {
+        context.action = [&app, &context, shell] {
+            return say(context, completion_for(*shell, app));
         };
     });
     app.add_subcommand("man", "Print the manual page")->callback([&app, &context] {
-        context.action = [&app] {
-            fmt::print("{}", apps::manual_page(app, manual()));
-            return 0;
+        context.action = [&app, &context] {
+            return say(context, apps::manual_page(app, manual()));
         };
     });
 }

@@ -118,13 +118,20 @@ class ElisactlTest(unittest.TestCase):
 
         def bursts() -> bool:
             seen = ctl.json("stats", "--watch", "--count", "1", "--interval", "0.2")["ports"]
-            return any(p["tx_frames_per_s"] > 0 and p["frames_per_crossing"] > 1 for p in seen if p["label"] == "a")
+            return any(p["tx_frames_per_s"] > 0 and p["frames_per_crossing"] > 1 and (p["cycles_per_frame"] or 0) > 0
+                       for p in seen if p["label"] == "a")
 
         until("rates", bursts)
-        self.assertIn("FR/CR", ctl.run("stats", "--watch", "--count", "1", "--interval", "0.1").stdout)
+        for heading in ("FR/CR", "CYC/FR"):
+            self.assertIn(heading, ctl.run("stats", "--watch", "--count", "1", "--interval", "0.1").stdout)
         totals = {p["label"]: p for p in ctl.json("stats")["ports"]}
         self.assertGreater(totals["a"]["tx_frames"], 0)
         self.assertIn("CROSSINGS", ctl.run("stats").stdout)
+        # One call in 16 is timed; who never sent has no frame to divide by.
+        self.assertAlmostEqual(totals["a"]["timed_cycles"] / totals["a"]["timed_frames"], totals["a"]["cycles_per_frame"])
+        self.assertLess(totals["a"]["timed_frames"], totals["a"]["tx_frames"] / 4)
+        self.assertIsNone(totals["b"]["cycles_per_frame"])
+        self.assertRegex(ctl.run("stats").stdout, r"(?m)^ +\d+ b .* - +none$")
 
         # A held-down port carries nothing and says why.
         self.assertEqual({"ok": True}, ctl.json("port", "down", "b"))
@@ -428,6 +435,26 @@ class ElisactlTest(unittest.TestCase):
         self.assertIn("did you mean 'vlan'", found["reload"]["text"])
         self.assertTrue(sender.running())
 
+    def test_doctor_finds_a_mirror_to_nobody_and_a_driver_that_is_stopped(self) -> None:
+        self.manager("[[guest]]\nlabel = 'a'\nmirror = 'tap'\n[[guest]]\nlabel = 'b'\n[[guest]]\nlabel = 'tap'\ncapture = true\n")
+        stopped = self.bed.testpmd("a", [self.vdev("a")], "-i", "--forward-mode=rxonly")
+        stopped.until_says("testpmd>")
+        found = self.findings("--at", "switch")
+        self.assertEqual({"mirror"}, set(found))
+        self.assertIn("mirrored to 'tap', which is not attached", found["mirror"]["text"])
+        self.assertIn("elisactl capture", found["mirror"]["fix"])
+        tap = self.bed.testpmd("tap", [self.vdev("tap")], "-i", "--forward-mode=rxonly")
+        until("the mirror's port", lambda: "mirror" not in self.findings("--at", "switch"))
+        # Another one's memory comes, and it does not say that it has it.
+        stopped.freeze()
+        self.bed.testpmd("b", [self.vdev("b")], "-i", "--forward-mode=rxonly")
+        until("the stopped driver", lambda: "driver-late" in self.findings("--at", "switch"))
+        found = self.findings("--at", "switch")
+        self.assertIn(f"pid {stopped.pid}", found["driver-late"]["text"])
+        self.assertIn("SIGSTOP", found["driver-late"]["fix"])
+        stopped.thaw()
+        self.assertTrue(tap.running())
+
     # ------------------------------------------------------------- counters for Prometheus, log lines
 
     def test_prometheus_gets_its_counters(self) -> None:
@@ -458,6 +485,8 @@ class ElisactlTest(unittest.TestCase):
         self.assertGreaterEqual(values['elisa_sent_frames_total{label="a"}'], 200_000)
         self.assertGreaterEqual(values['elisa_received_frames_total{label="b"}'], 200_000)
         self.assertEqual(0, values['elisa_ports_open{label="a"}'], "its counters stay")
+        self.assertGreater(values['elisa_timed_frames_total{label="a"}'], 0)
+        self.assertGreater(values['elisa_timed_cycles_total{label="a"}'], values['elisa_timed_frames_total{label="a"}'])
         dashboard = (Path(__file__).parents[2] / "apps/vmnet/grafana.json").read_text()
         for panel in json.loads(dashboard)["panels"]:
             for target in panel["targets"]:
@@ -538,7 +567,7 @@ class DoctorTest(unittest.TestCase):
             ("host", {"/proc/sys/kernel/osrelease": "6.5.0-1-amd64"}, [], "kernel", "boot one of these"),
             ("host", {"/proc/modules": only_kvm}, [], "module", "modprobe elisa"),
             ("host", {"/proc/modules": only_kvm, "/lib/modules/6.1.0-56-amd64/updates/dkms/elisa.ko.xz": None}, [], "module",
-             "./elisa host install"),
+             "elisa-kvm-dkms"),
             ("host", {"/proc/modules": only_kvm, "/proc/sys/kernel/osrelease": "6.1.0-57-amd64"}, [], "module",
              "dkms autoinstall -k 6.1.0-57-amd64"),
             ("host", {"/sys/module/kvm_intel/version": None}, [], "kvm-intel", "rmmod kvm_intel"),
@@ -570,6 +599,43 @@ class TextsTest(unittest.TestCase):
             probe = f"{script}\nCOMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _elisactl; echo \"${{COMPREPLY[@]}}\""
             shown = subprocess.run(["bash", "-u", "-c", probe], capture_output=True, text=True, check=True)
             self.assertIn(wanted, shown.stdout.split(), words)
+
+    COMPLETIONS = (("elisactl p", "port"), ("elisactl port s", "set"), ("elisactl --json mac fl", "flush"),
+                   ("elisactl capture --co", "--count"), ("elisactl host add --na", "--name"))
+
+    def script(self, shell: str) -> str:
+        return subprocess.run([ELISACTL, "completion", shell], capture_output=True, text=True, check=True).stdout
+
+    def test_completion_knows_the_commands_in_zsh(self) -> None:
+        # compadd, which works inside of a completion only, says what it was given.
+        probe = "compdef() {}; compadd() { print -l -- ${@:2} }; _files() {}\n" + self.script("zsh")
+        for line, wanted in self.COMPLETIONS:
+            words = line.split()
+            call = f"\nwords=({' '.join(words)}); CURRENT={len(words)}; _elisactl"
+            shown = subprocess.run(["zsh", "-f", "-c", probe + call], capture_output=True, text=True, check=True)
+            self.assertIn(wanted, shown.stdout.split(), words)
+
+    def test_completion_knows_the_commands_in_fish(self) -> None:
+        with tempfile.TemporaryDirectory() as home:
+            for line, wanted in self.COMPLETIONS:
+                shown = subprocess.run(["fish", "-N", "-c", self.script("fish") + f"\ncomplete -C '{line}'"], capture_output=True, text=True,
+                                       check=True, env={**os.environ, "HOME": home})
+                self.assertIn(wanted, shown.stdout.split(), line)
+
+    def test_with_json_every_answer_is_json(self) -> None:
+        def run(*words: str) -> tuple[int, Any]:
+            done = subprocess.run([ELISACTL, *words], capture_output=True, text=True, check=False, timeout=60)
+            return done.returncode, json.loads(done.stdout)
+
+        for words in (("--json",), ("prot", "--json"), ("--json", "port", "set"), ("stats", "--json", "--interval", "0"),
+                      ("host", "add", "--json", "--pid", "x"), ("mac", "add", "--jsn", "--json"), ("completion", "tcsh", "--json")):
+            status, answer = run(*words)
+            self.assertGreater(status, 1, words)
+            self.assertIs(False, answer["ok"])
+            self.assertTrue(answer["error"], words)
+        for words in (("man",), ("completion", "bash")):
+            plain = subprocess.run([ELISACTL, *words], capture_output=True, text=True, check=True).stdout
+            self.assertEqual((0, {"ok": True, "text": plain}), run(*words, "--json"))
 
     def test_manual_has_every_command(self) -> None:
         page = subprocess.run([ELISACTL, "man"], capture_output=True, text=True, check=True).stdout
