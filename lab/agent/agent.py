@@ -65,7 +65,7 @@ def main() -> int:
     one.add_argument("--memory", type=int, default=256)
     one.add_argument("--hugepages", type=int, default=0)
     one.add_argument("--machine", choices=("microvm", "pc", "q35"), default="microvm")
-    one.add_argument("--image", choices=("plain", "dpdk", "sockets", "tools"), default="plain")
+    one.add_argument("--image", choices=("plain", "dpdk", "sockets", "clients", "tools"), default="plain")
     one.add_argument("--modules", choices=("stock", "elisa", "as-is"), default="as-is")
     arguments = parser.parse_args()
     # Ended in order, VMs are ended too.

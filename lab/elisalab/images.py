@@ -2,8 +2,8 @@
 """What the emulated host and the guests boot from.
 
   root image   Debian's busybox, QEMU and python3; slow to make, cached, the same for every run
-  guest cpio   busybox alone ("plain"), with Debian's dpdk-testpmd ("dpdk"), or with iperf3, too ("sockets"); cached.
-             "tools" is plain, and has elisactl from build/guest
+  guest cpio   busybox alone ("plain"), with Debian's dpdk-testpmd ("dpdk"), with iperf3, too ("sockets"), or with
+             libmemcached's memccapable ("clients"); cached. "tools" is plain, and has elisactl from build/guest
   payload      everything that changes in a day's work: kernel modules, build/host, build/guest, the agent, the job
 """
 
@@ -75,12 +75,14 @@ def host_root() -> Path:
 
 
 def guest_base(kind: str) -> Path:
-    """The part of a guest's initramfs that comes from Debian: kind 'plain', 'dpdk' or 'sockets'."""
+    """The part of a guest's initramfs that comes from Debian: kind 'plain', 'dpdk', 'sockets' or 'clients'."""
     packages = "busybox-static libc6 libgcc-s1"
     if kind in _WITH_DPDK:
         packages += " dpdk-dev libnuma1"
     if kind == "sockets":
         packages += " iperf3 libiperf0"
+    if kind == "clients":
+        packages += " libmemcached-tools"
     code = [LAB / "guest", LAB / "elisalab/images.py", LAB / "elisalab/tree.py"]
 
     def build(folder: Path) -> None:
@@ -96,6 +98,8 @@ def guest_base(kind: str) -> Path:
             _add_dpdk(root)
         if kind == "sockets":
             root.add_program(Path("/usr/bin/iperf3"))
+        if kind == "clients":
+            root.add_program(Path("/usr/bin/memccapable"))
         tree.make_cpio(root.root, folder / "base.cpio")
         shutil.rmtree(root.root)
 

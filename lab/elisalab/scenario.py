@@ -22,7 +22,7 @@
     memory = 256             # MiB
     vcpus = 1
     machine = "microvm"      # microvm, pc, q35
-    image = "plain"          # "dpdk" has dpdk-testpmd too, "sockets" iperf3 besides, "tools" elisactl
+    image = "plain"          # "dpdk" has dpdk-testpmd too, "sockets" iperf3 besides, "clients" memccapable, "tools" elisactl
     hugepages = 0            # 2 MiB pages
     reboots = false          # a reset starts it again, memory as it was left; else it ends QEMU
     program = "uname -a"     # run by the guest's sh; its exit status is the VM's
@@ -69,7 +69,7 @@ _VM: dict[str, Any] = {
 }
 _CHOICES = {
     "modules": ("elisa", "stock", "sweep"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
-    "image": ("plain", "dpdk", "sockets", "tools"), "suite": ("test", "debug", "demo", "bench", "hand"),
+    "image": ("plain", "dpdk", "sockets", "clients", "tools"), "suite": ("test", "debug", "demo", "bench", "hand"),
     "campaign": ("", "attack", "lifecycle", "sweep"),
 }
 # verb -> (type of its value, whether the value names VMs, other keys: required, optional)
