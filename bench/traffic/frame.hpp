@@ -41,6 +41,11 @@ inline rte_ether_addr station(bool of_sink, unsigned port, unsigned number)
              static_cast<std::uint8_t>(number)}};
 }
 
+inline bool is_sink(const rte_ether_addr &address)
+{
+    return address.addr_bytes[1] == 0xd0;
+}
+
 // Half of the MACs are stations of the sink, half of the source. Flow after flow, both ends of
 // the frame change; `flows` distinct pairs when macs * macs / 4 allows.
 inline std::vector<Header> headers(unsigned port, unsigned flows, unsigned macs)

@@ -2,6 +2,7 @@
 #include "options.hpp"
 
 #include "frame.hpp"
+#include "meet.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -11,6 +12,7 @@ std::optional<Options> parse_options(int argc, char **argv, int &status)
 {
     Options options;
     std::string cases;
+    unsigned repeat = 1;
     CLI::App app{"The load of the benches. Without --play, commands come on standard input.",
                  "traffic EAL-ARGUMENTS --"};
     auto *const ends = app.add_option_group("ends")->require_option(1, 2);
@@ -29,13 +31,26 @@ std::optional<Options> parse_options(int argc, char **argv, int &status)
     app.add_option("--measure", options.play.ms, "Milliseconds of each")
         ->check(CLI::Range(1, 600'000))
         ->needs(play);
+    app.add_option("--tail", options.play.tail_ms, "Milliseconds after each")
+        ->check(CLI::Range(1, 60'000))
+        ->needs(play);
+    app.add_option("--repeat", repeat, "The whole list so many times")
+        ->check(CLI::Range(1, 20))
+        ->needs(play);
+    app.add_option("--pair", options.play.pair, "Number of this pair, from 0")->needs(play);
+    app.add_option("--pairs", options.play.pairs, "That play at the same time at one switch")
+        ->check(CLI::Range(1u, most_pairs))
+        ->needs(play);
     app.add_flag("--vmcall", options.play.vmcall, "A hypercall before each burst")->needs(play);
     try {
         app.parse(argc, argv);
         if (!cases.empty()) {
-            options.play.cases = parse_cases(cases);
+            options.play.cases = parse_cases(cases, repeat);
             if (options.sources.empty() == options.sinks.empty()) {
                 throw CLI::ValidationError{"--play", "wants a --source or a --sink, not both"};
+            }
+            if (options.play.pair >= options.play.pairs) {
+                throw CLI::ValidationError{"--pair", "is a number below that of --pairs"};
             }
         }
     } catch (const CLI::ParseError &error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "play.hpp"
 
+#include "meet.hpp"
 #include "sink.hpp"
 #include "source.hpp"
 
@@ -26,7 +27,6 @@ constexpr std::uint8_t over(std::size_t n)
     return static_cast<std::uint8_t>(3 * n + 3);
 }
 constexpr std::size_t most_cases = 80;
-constexpr std::uint64_t tail_ms = 20;
 constexpr std::uint64_t patience_s = 120;
 // Nothing comes after the last word, so it must not get lost, and a queue on the way may be full
 // just then (a bridge drops what a back end without a CPU does not fetch). It is said again and
@@ -84,13 +84,14 @@ std::string report(const PlayCase &load, std::uint64_t marked, const Snapshot &b
 
 void say_result(const char *key, const std::string &cases, std::uint64_t wrong)
 {
-    std::printf("ELISA-RESULT {\"%s\": [%s], \"wrong\": %lu}\n", key, cases.c_str(), wrong);
+    std::printf("ELISA-RESULT {\"%s\": [%s], \"wrong\": %lu, \"tsc_hz\": %lu}\n", key,
+                cases.c_str(), wrong, rte_get_tsc_hz());
     std::fflush(stdout);
 }
 
 } // namespace
 
-std::vector<PlayCase> parse_cases(const std::string &text)
+std::vector<PlayCase> parse_cases(const std::string &text, unsigned repeat)
 {
     std::vector<PlayCase> cases;
     std::istringstream list{text};
@@ -104,8 +105,12 @@ std::vector<PlayCase> parse_cases(const std::string &text)
         }
         cases.push_back({.size = size, .burst = static_cast<std::uint16_t>(burst)});
     }
-    if (cases.empty() || cases.size() > most_cases) {
+    const std::size_t once = cases.size();
+    if (once == 0 || once * repeat > most_cases) {
         throw std::runtime_error{"want 1 to " + std::to_string(most_cases) + " cases"};
+    }
+    for (std::size_t i = once; i < once * repeat; ++i) {
+        cases.push_back(cases[i - once]);
     }
     return cases;
 }
@@ -114,11 +119,17 @@ void play_source(const Ports &ports, const PlaySettings &settings)
 {
     const std::uint64_t millisecond = rte_get_tsc_hz() / 1000;
     std::string cases;
+    if (settings.pairs > 1) {
+        meet(ports, settings.pair, settings.pairs);
+    }
     for (std::size_t n = 0; n < settings.cases.size(); ++n) {
         const PlayCase &load = settings.cases[n];
-        Source source{
-            ports,
-            {.size = load.size, .dirty = true, .burst = load.burst, .vmcall = settings.vmcall}};
+        Source source{ports,
+                      {.size = load.size,
+                       .dirty = true,
+                       .burst = load.burst,
+                       .pair = settings.pair,
+                       .vmcall = settings.vmcall}};
         IdleTime idle;
         const auto run = [&](std::uint8_t phase, std::uint64_t ms, std::uint64_t least) {
             source.set_phase(phase);
@@ -142,12 +153,15 @@ void play_source(const Ports &ports, const PlaySettings &settings)
         run(warm(n), settings.warm_ms, least_frames);
         const std::uint64_t marked = rte_rdtsc();
         mark(n, "begin");
-        const Snapshot begin = run(measured(n), settle_ms, least_frames);
+        const Snapshot begin = run(measured(n), settle_ms, 0);
         const Snapshot end = run(measured(n), settings.ms, least_frames);
         mark(n, "end");
         if (n + 1 < settings.cases.size()) {
-            run(over(n), tail_ms, least_frames);
+            run(over(n), settings.tail_ms, least_frames);
         } else {
+            if (settings.pairs > 1) {
+                run(over(n), settings.tail_ms, least_frames);
+            }
             source.set_phase(over(n));
             for (unsigned i = 0; i < goodbyes; ++i) {
                 source.step();
@@ -180,8 +194,11 @@ void play_sink(const Ports &ports, const PlaySettings &settings)
             if (!got) {
                 idle.add(after - now);
                 if (phase == 0 && after > announce_at) {
-                    announce(ports, true, 2);
+                    announce(ports, true, 2, settings.pair);
                     announce_at = after + rte_get_tsc_hz() / 10;
+                }
+                if (phase == 0 && settings.pairs > 1) {
+                    rte_delay_us_sleep(1000); // others need the CPU to boot
                 }
                 if (after > limit) {
                     throw std::runtime_error{"nothing came for too long"};

@@ -12,7 +12,8 @@ Source::Source(const Ports &ports, const Load &load) : ports_{ports}, load_{load
     for (const std::uint16_t id : ports.ids()) {
         Lane lane{};
         lane.port = id;
-        lane.headers = headers(static_cast<unsigned>(lanes_.size()), load.flows, load.macs);
+        lane.headers =
+            headers(load.pair + static_cast<unsigned>(lanes_.size()), load.flows, load.macs);
         lanes_.push_back(std::move(lane));
     }
 }
@@ -83,10 +84,10 @@ void Source::step()
     }
 }
 
-void announce(const Ports &ports, bool of_sink, unsigned macs)
+void announce(const Ports &ports, bool of_sink, unsigned macs, unsigned first)
 {
     const unsigned half = macs < 2 ? 1 : macs / 2;
-    unsigned number = 0;
+    unsigned number = first;
     for (const std::uint16_t id : ports.ids()) {
         for (unsigned mac = 0; mac < half; ++mac) {
             rte_mbuf *mbuf = rte_pktmbuf_alloc(ports.pool());

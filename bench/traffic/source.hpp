@@ -18,6 +18,7 @@ struct Load {
     std::uint16_t burst = 32;
     unsigned flows = 1;
     unsigned macs = 2;
+    unsigned pair = 0;   // number of the first port among all ports of its side
     bool vmcall = false; // before each burst, as if the host had to be asked to forward it; in a VM
 };
 
@@ -56,7 +57,7 @@ class Source {
 };
 
 // A broadcast from each station, so that a switch knows where they are. `first` is the number of
-// the side's first port.
-void announce(const Ports &ports, bool of_sink, unsigned macs);
+// the first of `ports` on its side.
+void announce(const Ports &ports, bool of_sink, unsigned macs, unsigned first = 0);
 
 } // namespace traffic
