@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <signal.h>
 #include <string>
+#include <unistd.h>
 
 namespace apps {
 namespace {
@@ -44,8 +46,14 @@ void print_result(const Json &result)
 {
     const std::string line = "ELISA-RESULT " + result.dump() + "\n";
     std::fflush(stdout);
-    std::fwrite(line.data(), 1, line.size(), stdout);
-    std::fflush(stdout);
+    // In one piece: on a terminal that several processes share, it is not torn then.
+    for (std::string_view left = line; !left.empty();) {
+        const ssize_t wrote = ::write(STDOUT_FILENO, left.data(), left.size());
+        if (wrote < 0 && errno != EINTR) {
+            return;
+        }
+        left.remove_prefix(wrote > 0 ? static_cast<std::size_t>(wrote) : 0);
+    }
 }
 
 int fail(std::string_view program, const elisa::Error &error)

@@ -3,6 +3,7 @@
 
 #include "elisa/doorbell.hpp"
 #include "nop.h"
+#include "tsc.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -128,18 +129,16 @@ apps::Json bench(const elisa::Attachment &attachment, std::uint64_t count)
         return thousandths == 0 ? apps::Json(0)
                                 : apps::Json(static_cast<double>(thousandths) / 1e3);
     };
-    apps::Json result{
-        {"count", count},
-        {"failures", failures},
-        {"crossing",
-         {{"instructions", crossing.median},
-          {"least", crossing.least},
-          {"in_a_loop", count != 0 ? ticks / count : 0},
-          // To the gate, to the sub, to the gate, and home: there is no other way to the landing.
-          {"vmfuncs", 4}}},
-        {"vmcall", {{"instructions", vmcall.median}, {"least", vmcall.least}}},
-        {"doorbell", {{"instructions", doorbell.median}, {"least", doorbell.least}}},
-        {"syscall", {{"instructions", kernel.median}, {"least", kernel.least}}}};
+    apps::Json result{{"count", count},
+                      {"tsc_hz", apps::tsc_hz()},
+                      {"failures", failures},
+                      {"crossing",
+                       {{"instructions", crossing.median},
+                        {"least", crossing.least},
+                        {"in_a_loop", count != 0 ? ticks / count : 0}}},
+                      {"vmcall", {{"instructions", vmcall.median}, {"least", vmcall.least}}},
+                      {"doorbell", {{"instructions", doorbell.median}, {"least", doorbell.least}}},
+                      {"syscall", {{"instructions", kernel.median}, {"least", kernel.least}}}};
     if (before && after) {
         result["crossing"]["exits"] =
             per_call(after->off_default_exits - before->off_default_exits);

@@ -154,6 +154,12 @@ int attach_and_run(const ClientOptions &options)
         const Json measured = bench(*attached, options.bench);
         apps::print_result(measured);
         ok &= measured["failures"] == 0;
+        const std::uint64_t ticks = measured["crossing"]["instructions"];
+        if (options.at_most != 0 && ticks > options.at_most) {
+            std::fprintf(stderr, "nop: a crossing takes %lu ticks, more than %lu\n", ticks,
+                         options.at_most);
+            ok = false;
+        }
     }
     if (options.add != 0) {
         const auto failures = add(*attached, options);

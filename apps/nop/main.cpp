@@ -31,6 +31,9 @@ try {
     client->add_option("--timeout", calling.timeout, "Seconds to wait for the export")
         ->capture_default_str();
     client->add_option("--bench", calling.bench, "Measure this many round trips");
+    client->add_option(
+        "--at-most", calling.at_most,
+        "Fail if one of them takes more ticks of the TSC (in the lab: instructions)");
     client->add_option("--add", calling.add, "Add 1 to the shared counter so many times");
     client->add_option("--total", calling.total, "Then wait until the counter is this, exactly");
     client->add_option("--threads", calling.threads, "Threads that add")->check(CLI::Range(1, 64));

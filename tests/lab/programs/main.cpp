@@ -42,7 +42,7 @@ try {
     auto *leaks = app.add_subcommand("leaks");
     leaks->add_option("EXPORT", export_name);
     auto *sweep = app.add_subcommand("sweep");
-    sweep->add_option("EVENT", swept.events)->required();
+    sweep->add_option("EVENT", swept.events, "None: only the way is recorded");
     sweep->add_option("--export", swept.export_name);
     sweep->add_option("--stride", swept.stride);
     auto *other_gate = app.add_subcommand("other-gate");

@@ -59,11 +59,20 @@ const Event *event_named(const std::string &name)
     return nullptr;
 }
 
-// "sub 0x182": the context, and where in the page of the stubs or else in the object.
-apps::Json path(std::uint64_t places)
+// To the gate, to the sub, to the gate, and home.
+constexpr unsigned vmfuncs_of_a_crossing = 4;
+
+struct Path {
+    // "sub 0x182": the context, and where in the page of the stubs or else in the object.
+    apps::Json places = apps::Json::array();
+    unsigned vmfuncs = 0; // nothing else leads from one context to the next
+};
+
+Path path(std::uint64_t places)
 {
     constexpr const char *contexts[] = {"default", "gate", "sub"};
-    apps::Json all = apps::Json::array();
+    Path found;
+    std::uint64_t context = 0;
     for (std::uint64_t i = 0; i < places; ++i) {
         elisa::doorbell::Registers regs{.rbx = i};
         if (elisa::doorbell::ring(SWEEP_CALL_PLACE, regs) != 0 || regs.rbx > 2) {
@@ -74,9 +83,11 @@ apps::Json path(std::uint64_t places)
         std::snprintf(
             text, sizeof(text), "%s %s%#llx", contexts[regs.rbx], stub ? "" : "image ",
             static_cast<unsigned long long>(regs.rsi - (stub ? ELISA_GATE_VA : ELISA_OBJECT_VA)));
-        all.push_back(text);
+        found.places.push_back(text);
+        found.vmfuncs += regs.rbx != context ? 1 : 0;
+        context = regs.rbx;
     }
-    return all;
+    return found;
 }
 
 // Only a crossing that nothing disturbed comes by there.
@@ -272,8 +283,8 @@ int sweep(const SweepOptions &options)
         return apps::fail("lab-probe", *error);
     }
     const std::uint64_t places = sweep.record();
-    const apps::Json way = path(places);
-    bool ok = std::ranges::any_of(way, is_gate_exit);
+    const Path way = path(places);
+    bool ok = std::ranges::any_of(way.places, is_gate_exit) && way.vmfuncs == vmfuncs_of_a_crossing;
     for (const std::string &name : options.events) {
         const Event *const event = event_named(name);
         if (event == nullptr) {
@@ -287,7 +298,8 @@ int sweep(const SweepOptions &options)
     }
     apps::print_result({{"probe", "sweep"},
                         {"places", places},
-                        {"path", way},
+                        {"path", way.places},
+                        {"vmfuncs", way.vmfuncs},
                         {"events", apps::Json::object()},
                         {"ok", ok}});
     return ok ? 0 : 1;
