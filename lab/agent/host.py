@@ -70,12 +70,21 @@ class Host:
             self.events.emit("kernel", line=line)
         return lines
 
+    # --- what it is ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def facts() -> dict[str, object]:
+        """What figures that were measured here are to name."""
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        return {"cpu": models[0] if models else "unknown", "cpus": os.cpu_count() or 1, "kernel": os.uname().release}
+
     # --- KVM's counters --------------------------------------------------------------------------------------
 
     @staticmethod
     def kvm_counters(pid: int) -> dict[str, int]:
-        """KVM's statistics of one VM (summed over its vCPUs) from debugfs; empty when there are none."""
-        counters: dict[str, int] = {}
+        """KVM's statistics of one VM (summed over its vCPUs) from debugfs, and how long the host's CPUs have idled in all."""
+        counters: dict[str, int] = {"host_idle_ms": _idle_ms()}
         for folder in Path("/sys/kernel/debug/kvm").glob(f"{pid}-*"):
             for file in folder.iterdir():
                 if file.is_file():
@@ -86,6 +95,10 @@ class Host:
                     if value:
                         counters[file.name] = value
         return counters
+
+
+def _idle_ms() -> int:
+    return round(1000 * float(Path("/proc/uptime").read_text().split()[1]))
 
 
 def _loaded(module: str) -> bool:

@@ -230,6 +230,7 @@ class Stage:
                           "kvm": vm.counters, "hangs": self.hangs.get(vm.name, 0)}
                 for vm in self.vms.values()
             },
+            "machine": self.host.facts(),
             "host": self.runs,
             "trouble": self.trouble,
         }

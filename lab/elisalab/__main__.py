@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import campaigns, emulated, figures, host_kernels, kernels, kvs_figures, local, modules, paper, scenario, vm_figures
+from . import campaigns, emulated, figures, host_kernels, kernels, kvs_figures, local, modules, paper, provenance, scenario, vm_figures
 from .log import LabError, say
 from .report import Report
 
@@ -95,53 +95,63 @@ def bench(arguments: argparse.Namespace) -> int:
     return {"roundtrip": _bench_roundtrip, "vm": _bench_vm, "kvs": _bench_kvs, "paper": _bench_paper}[arguments.name](arguments)
 
 
+def _hardware(arguments: argparse.Namespace) -> bool:
+    """The emulator's TSC counts instructions; a CPU's, time."""
+    return bool(arguments.machine == "local")
+
+
+def _where(played: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> dict[str, str]:
+    return provenance.of(played, arguments.machine, _ROOT)
+
+
 def _bench_vm(arguments: argparse.Namespace) -> int:
-    scenarios = {system: scenario.load(name) for system, name in vm_figures.SCENARIOS.items()}
-    rows, lost = _of_each_system(scenarios, vm_figures.results, arguments)
-    cpus = max(one["host_cpus"] for one in scenarios.values())
-    _write_json(arguments.json, {"cpus": cpus, "results": rows})
+    scenarios = [(system, scenario.load(name)) for system, names in vm_figures.SCENARIOS.items() for name in names]
+    played, rows, lost = _of_each_system(scenarios, vm_figures.results, arguments)
+    cpus = max(one["host_cpus"] for _, one in scenarios)
+    names = [one["name"] for _, one in scenarios]
+    _write_json(arguments.json, {"provenance": _where(played, arguments), "cpus": provenance.cpus(played, names), "results": rows})
     print(vm_figures.table(rows, cpus))
     return _told(lost)
 
 
 def _bench_kvs(arguments: argparse.Namespace) -> int:
-    scenarios = {system: scenario.load(name) for system, name in kvs_figures.SCENARIOS.items()}
-    rows, lost = _of_each_system(scenarios, kvs_figures.results, arguments)
-    _write_json(arguments.json, {"results": rows})
+    scenarios = [(system, scenario.load(name)) for system, name in kvs_figures.SCENARIOS.items()]
+    played, rows, lost = _of_each_system(scenarios, kvs_figures.results, arguments)
+    names = [one["name"] for _, one in scenarios]
+    _write_json(arguments.json, {"provenance": _where(played, arguments), "cpus": provenance.cpus(played, names), "results": rows})
     print(kvs_figures.table(rows))
     return _told(lost)
 
 
 def _bench_paper(arguments: argparse.Namespace) -> int:
-    local_machine = arguments.machine == "local"
-    # The emulator's TSC counts instructions; a CPU's, time.
-    found, missing = paper.collect(_play(paper.scenarios(), arguments), "TSC ticks" if local_machine else "instructions")
-    where = "this machine" if local_machine else "an emulated Intel host (Bochs), where instructions and VM exits are exact and time means nothing"
-    path = paper.write(found, where, arguments.build / "paper")
+    hardware = _hardware(arguments)
+    played = _play(paper.scenarios(hardware), arguments)
+    found, missing = paper.collect(played, _where(played, arguments), hardware)
+    path = paper.write(found, arguments.build / "paper")
     _write_json(arguments.json, found)
     print(path.read_text())
     say(f"tables and plots: {path.parent}")
     return _told([f"missing in the tables: {why}" for why in missing])
 
 
-_Results = Callable[[str, dict[str, Any], dict[str, Any]], list[dict[str, Any]]]
+_Results = Callable[[str, dict[str, Any], dict[str, Any], bool], list[dict[str, Any]]]
 
 
 def _of_each_system(
-    scenarios: dict[str, dict[str, Any]], results: _Results, arguments: argparse.Namespace
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """What the systems' scenarios give, and why some give nothing: of some is better than of none, after so long a run."""
-    played = _play(list(scenarios.values()), arguments)
+    scenarios: list[tuple[str, dict[str, Any]]], results: _Results, arguments: argparse.Namespace
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]], list[str]]:
+    """How they were played, what each gives, and why some give nothing: of some is better than of none, after so long a run."""
+    played = _play([one for _, one in scenarios], arguments)
     rows: list[dict[str, Any]] = []
     lost = []
-    for system, one in scenarios.items():
+    for system, one in scenarios:
         try:
             if not played[one["name"]]["ok"]:
                 raise LabError(f"{one['name']} failed (see above); logs: {arguments.logs or arguments.build / 'logs/lab'}/{one['name']}")
-            rows += results(system, one, played[one["name"]])
+            rows += results(system, one, played[one["name"]], _hardware(arguments))
         except LabError as error:
             lost.append(f"no figures of {system}: {error}")
-    return rows, lost
+    return played, rows, lost
 
 
 def _told(lost: list[str]) -> int:
@@ -151,8 +161,15 @@ def _told(lost: list[str]) -> int:
 
 
 def _bench_roundtrip(arguments: argparse.Namespace) -> int:
-    found = figures.roundtrip(_play_one(arguments.name, arguments))
-    _write_json(arguments.json, found)
+    names = ["roundtrip"] if _hardware(arguments) else ["roundtrip", "crossing-path"]
+    played = _play([scenario.load(name) for name in names], arguments)
+    for name in names:
+        if not played[name]["ok"]:
+            raise LabError(f"{name} failed (see above); logs: {arguments.logs or arguments.build / 'logs/lab'}/{name}")
+    found = figures.roundtrip(played["roundtrip"], _hardware(arguments))
+    if not _hardware(arguments):
+        found["crossing"]["vmfuncs"] = figures.vmfuncs(played["crossing-path"])
+    _write_json(arguments.json, {"provenance": _where(played, arguments), **found})
     print(figures.roundtrip_table(found))
     return 0
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 from xml.sax.saxutils import escape
 
-_WIDTH, _LABELS, _RIGHT, _BAR, _GAP, _TOP = 760, 210, 80, 15, 10, 58
+_WIDTH, _LABELS, _RIGHT, _BAR, _GAP, _TOP = 760, 210, 80, 15, 10, 48
 _COLOURS = ("#c1121f", "#1d4e89", "#2a7f3f", "#8e5ea2", "#b5651d", "#6b6b6b")
 
 
-def draw(title: str, unit: str, groups: list[tuple[str, dict[str, float]]]) -> str:
-    """`groups`: what a group is called, and its values by series, all above 0; a series has one colour throughout."""
+def draw(title: str, below: list[str], groups: list[tuple[str, dict[str, float]]]) -> str:
+    """`below`: lines under the title; the axis is logarithmic. `groups`: what a group is called, and its values by series, all above 0; a series has one colour throughout."""
     names = list(dict.fromkeys(name for _, values in groups for name in values))
     every = [value for _, values in groups for value in values.values()]
     low = 10.0 ** math.floor(math.log10(min(every)))
@@ -19,12 +19,13 @@ def draw(title: str, unit: str, groups: list[tuple[str, dict[str, float]]]) -> s
         low /= 10  # a bar that can be seen
     across = (_WIDTH - _LABELS - _RIGHT) / math.log10(max(every) / low)
     legend = 18 * len(names) if len(names) > 1 else 0
-    height = _TOP + sum(len(values) * _BAR + _GAP for _, values in groups) + legend + 12
+    top = _TOP + 16 * len(below) - 6
+    height = top + sum(len(values) * _BAR + _GAP for _, values in groups) + legend + 12
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12">',
            f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
            f'<text x="12" y="24" font-size="15" font-weight="bold">{escape(title)}</text>',
-           f'<text x="12" y="42" fill="#444">{escape(unit)}, logarithmic</text>']
-    y = float(_TOP)
+           *(f'<text x="12" y="{42 + 16 * number}" fill="#444">{escape(line)}</text>' for number, line in enumerate(below))]
+    y = float(top)
     for group, values in groups:
         out.append(_text(_LABELS - 8, y + len(values) * _BAR / 2 + 4, group, "end"))
         for name, value in values.items():

@@ -88,8 +88,9 @@ def demo_table(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def roundtrip(result: dict[str, Any]) -> dict[str, Any]:
-    """The round-trip bench's JSON: instructions as its program measured them, exits as KVM counted them.
+def roundtrip(result: dict[str, Any], hardware: bool = False) -> dict[str, Any]:
+    """The round-trip bench's JSON: ticks of the TSC as its program measured them, exits as KVM counted them. A tick is an
+    instruction in the lab; on hardware it is time.
 
     The program marks a span in which it only spins, one of `count` crossings that takes as long, and one of
     `count` / 10 of each of the others; the exits of the first are the timer's.
@@ -99,17 +100,23 @@ def roundtrip(result: dict[str, Any]) -> dict[str, Any]:
             if isinstance(report, dict) and "crossing" in report and "vmcall" in report:
                 idle, crossings, *others = _spans(vm["kvm"], ROUNDTRIP_MARKS)
                 count = report["count"]
-                found = {
-                    "crossing": {
-                        "instructions": report["crossing"]["instructions"],
-                        "vmfuncs": report["crossing"]["vmfuncs"],
-                        "exits": _short(max(0, crossings - idle) / count),
-                    }
-                }
+
+                def cost(name: str) -> dict[str, float]:
+                    ticks = report[name]["instructions"]
+                    return {"ns": round(1e9 * ticks / report["tsc_hz"], 1)} if hardware else {"instructions": ticks}
+
+                found = {"crossing": {**cost("crossing"), "exits": _short(max(0, crossings - idle) / count)}}
                 for name, exits in zip(("vmcall", "doorbell", "syscall"), others):
-                    found[name] = {"instructions": report[name]["instructions"], "exits": _short(exits / (count // 10))}
+                    found[name] = {**cost(name), "exits": _short(exits / (count // 10))}
                 return found
     raise LabError("the bench's guest reported no round trips")
+
+
+def vmfuncs(result: dict[str, Any]) -> int:
+    """How often a crossing changes its EPT context, as the sweep's elisa.ko saw it, instruction by instruction."""
+    for report in _reports(result, "vmfuncs"):
+        return int(report["vmfuncs"])
+    raise LabError("the way of a crossing was not recorded")
 
 
 def _short(value: float) -> float:
@@ -130,12 +137,13 @@ def _spans(counters: dict[str, dict[str, int]], marks: tuple[str, ...]) -> list[
 def roundtrip_table(figures: dict[str, Any]) -> str:
     names = {"crossing": "crossing", "vmcall": "VMCALL", "doorbell": "doorbell (IN from elisa.ko's port)",
              "syscall": "empty system call of the guest"}
-    rows = [("round trip", "instructions", "VMFUNCs", "VM exits")]
+    unit = "ns" if "ns" in figures["crossing"] else "instructions"
+    rows = [("round trip", unit, "VMFUNCs", "VM exits")]
     for key, name in names.items():
         one = figures[key]
-        rows.append((name, str(one["instructions"]), str(one.get("vmfuncs", 0)), str(one["exits"])))
-    ratio = figures["vmcall"]["instructions"] / figures["crossing"]["instructions"]
-    return "\n".join([*aligned(rows), "", f"VMCALL takes {ratio:.1f} times the instructions of a crossing"])
+        rows.append((name, str(one[unit]), str(one.get("vmfuncs", "-" if key == "crossing" else 0)), str(one["exits"])))
+    ratio = figures["vmcall"][unit] / figures["crossing"][unit]
+    return "\n".join([*aligned(rows), "", f"VMCALL takes {ratio:.1f} times the {unit} of a crossing"])
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:

@@ -21,7 +21,7 @@ from .log import LabError, say, tail
 from .report import Report
 
 
-def missing(needs_vms: bool, needs_elisa: bool) -> list[str]:
+def missing(needs_vms: bool, needs_elisa: bool, needs_bridge: bool = False) -> list[str]:
     """What this machine lacks for a job with these needs, each with what to do about it."""
     lacks: list[str] = []
     if not needs_vms:
@@ -30,13 +30,21 @@ def missing(needs_vms: bool, needs_elisa: bool) -> list[str]:
         lacks.append("root: VMs are registered through /dev/elisa (mode 0600)")
     if shutil.which("qemu-system-x86_64") is None:
         lacks.append("QEMU: apt-get install qemu-system-x86")
+    if needs_bridge and shutil.which("ip") is None:
+        lacks.append("ip, for a bridge: apt-get install iproute2")
     machine = Machine()
+    if needs_bridge and not machine.exists("/dev/net/tun"):
+        lacks.append("tap interfaces: there is no /dev/net/tun (modprobe tun)")
     if not machine.exists("/dev/kvm"):
         lacks.append("KVM: there is no /dev/kvm (modprobe kvm-intel)")
     if needs_elisa and not machine.exists("/dev/elisa"):
         lacks += [f"{each.name}: {each.text}" for each in checks.check(machine) if each.status == "problem"]
         lacks.append("the elisa module: ./elisa host install")
     return lacks
+
+
+def _has_taps(scenario: dict[str, Any]) -> bool:
+    return any(argument.startswith("tap,") for vm in scenario["vm"] for argument in vm["qemu"])
 
 
 class _EventFile:
@@ -55,7 +63,7 @@ class _EventFile:
 def run(job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
     scenarios = job["scenarios"]
     with_vms = [s for s in scenarios if s["vm"]]
-    lacks = missing(bool(with_vms), any(s["modules"] != "stock" for s in with_vms))
+    lacks = missing(bool(with_vms), any(s["modules"] != "stock" for s in with_vms), any(_has_taps(s) for s in with_vms))
     if any(s["modules"] == "sweep" for s in scenarios):
         lacks.append("the sweep's elisa.ko, which does what any guest asks: not for a machine that is used")
     if lacks:

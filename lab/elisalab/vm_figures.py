@@ -1,62 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of `bench vm`, made of what the two ends of each scenario reported and of KVM's counters.
 
-The program in the guests (bench/traffic/play.hpp) reports, load by load, frames and TSC ticks; one tick is one instruction
-of each emulated CPU. Around the measured part each end prints a mark, where KVM's counters are read.
+The program in the guests (bench/traffic/play.hpp) reports, load by load, frames and TSC ticks. In the lab one tick is one
+instruction of each emulated CPU, so a frame costs the whole machine's instructions, whoever they were for; on hardware a
+tick is time. Around the measured part each end prints a mark, where KVM's counters are read.
 """
 
 from __future__ import annotations
 
+from statistics import mean
 from typing import Any
 
-from .figures import aligned, _reports
+from .figures import aligned
 from .log import LabError
+from .repeats import fold
 
-SCENARIOS = {"rvif": "bench-vm-rvif", "direct": "bench-vm-direct", "vmcall": "bench-vm-vmcall", "vhost-net": "bench-vm-vhost-net",
-             "qemu": "bench-vm-qemu"}
-
-
-def results(system: str, scenario: dict[str, Any], result: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row for each load."""
-    source = _cases(result, "source")
-    sink = _cases(result, "sink")
-    if len(source) != len(sink):
-        raise LabError(f"{scenario['name']}: the sender reports {len(source)} loads and the receiver {len(sink)}")
-    cpus = scenario["host_cpus"]
-    rows = []
-    for number, (sent, received) in enumerate(zip(source, sink)):
-        frames = received["frames"]
-        if not frames:
-            raise LabError(f"{scenario['name']}: no frame of load {number} arrived")
-        ticks = received["ticks"]
-        # A CPU's idle ticks are instructions of that CPU alone. The sender's window may differ a little from the receiver's.
-        idle = received["idle_ticks"] + sent["idle_ticks"] * ticks / max(1, sent["ticks"])
-        exits = _exits_of_all(result, number, sent, received)
-        rows.append({
-            "system": system, "size": received["size"], "burst": received["burst"],
-            "instructions_per_frame": round(cpus * ticks / frames, 1),
-            "exits_per_frame": round(exits * ticks / frames, 4),
-            "idle_instructions_per_frame": round(idle / frames, 1),
-            "frames": frames,
-            "sent_but_dropped": round(max(0.0, 1 - frames / max(1.0, sent["frames"] * ticks / max(1, sent["ticks"]))), 3),
-        })
-    return rows
+# By system: two guests under every load, then more guests.
+SCENARIOS = {"rvif": ("bench-vm-rvif", "bench-vm-rvif-4", "bench-vm-rvif-8"), "direct": ("bench-vm-direct",),
+             "vmcall": ("bench-vm-vmcall",), "vhost-net": ("bench-vm-vhost-net", "bench-vm-vhost-net-4"),
+             "qemu": ("bench-vm-qemu",)}
+_FIGURES = ("instructions_per_frame", "ns_per_frame", "frames_per_s", "exits_per_frame")
 
 
-def _cases(result: dict[str, Any], end: str) -> list[dict[str, Any]]:
-    for report in _reports(result, f"{end}_cases"):
-        if report["wrong"]:
-            raise LabError(f"{report['wrong']} frames did not arrive as they were sent")
-        cases: list[dict[str, Any]] = report[f"{end}_cases"]
-        return cases
-    raise LabError(f"the {end} reported nothing")
+def results(system: str, scenario: dict[str, Any], result: dict[str, Any], hardware: bool = False) -> list[dict[str, Any]]:
+    """One row for each load, whose repetitions are folded."""
+    sources, sinks = _ends(result, "source"), _ends(result, "sink")
+    if len(sources) != len(sinks):
+        raise LabError(f"{scenario['name']}: {len(sources)} senders and {len(sinks)} receivers report")
+    loads = {len(end["cases"]) for end in sources + sinks}
+    if len(loads) != 1:
+        raise LabError(f"{scenario['name']}: the senders report {len(sources[0]['cases'])} loads and the receivers "
+                       f"{len(sinks[0]['cases'])}")
+    rows = [_row(system, scenario, result, number, sources, sinks, hardware) for number in range(loads.pop())]
+    return fold(rows, ("system", "guests", "size", "burst"), _FIGURES)
 
 
-def _exits_of_all(result: dict[str, Any], number: int, sent: dict[str, Any], received: dict[str, Any]) -> float:
+def _row(system: str, scenario: dict[str, Any], result: dict[str, Any], number: int, sources: list[dict[str, Any]],
+         sinks: list[dict[str, Any]], hardware: bool) -> dict[str, Any]:
+    sent = [end["cases"][number] for end in sources]
+    received = [end["cases"][number] for end in sinks]
+    if not all(case["frames"] for case in received):
+        raise LabError(f"{scenario['name']}: no frame of load {number} arrived")
+    # Each pair has windows of its own, and the sender's may differ a little from the receiver's: so rates, a tick.
+    arrived = sum(_rate(case, "frames") for case in received)
+    row: dict[str, Any] = {"system": system, "guests": len(sent) + len(received), "size": received[0]["size"],
+                           "burst": received[0]["burst"]}
+    if hardware:
+        rates = [_rate(case, "frames") * end["tsc_hz"] for end, case in zip(sinks, received)]
+        row |= {"ns_per_frame": round(mean(1e9 / rate for rate in rates), 1), "frames_per_s": round(sum(rates))}
+    else:
+        # A CPU's idle ticks are instructions of that CPU alone.
+        idle = sum(_rate(case, "idle_ticks") for case in sent + received)
+        row |= {"instructions_per_frame": round(scenario["host_cpus"] / arrived, 1),
+                "idle_instructions_per_frame": round(idle / arrived, 1)}
+    return {**row, "exits_per_frame": round(_exits_of_all(result, number, sources, sinks) / arrived, 4),
+            "frames": sum(case["frames"] for case in received),
+            "sent_but_dropped": round(max(0.0, 1 - arrived / sum(_rate(case, "frames") for case in sent)), 3)}
+
+
+def _rate(case: dict[str, Any], what: str) -> float:
+    return float(case[what] / max(1, case["ticks"]))
+
+
+def _ends(result: dict[str, Any], end: str) -> list[dict[str, Any]]:
+    """Of each pair: which VM it is in, its cases, its TSC's rate."""
+    found = []
+    for vm in sorted(result["vms"]):
+        for report in result["vms"][vm]["results"]:
+            if isinstance(report, dict) and f"{end}_cases" in report:
+                if report["wrong"]:
+                    raise LabError(f"{report['wrong']} frames did not arrive as they were sent")
+                found.append({"vm": vm, "cases": report[f"{end}_cases"], "tsc_hz": report.get("tsc_hz")})
+    if not found:
+        raise LabError(f"the {end} reported nothing")
+    return found
+
+
+def _exits_of_all(result: dict[str, Any], number: int, sources: list[dict[str, Any]], sinks: list[dict[str, Any]]) -> float:
     """VM exits for each tick while load `number` was played. Two processes of one VM print the same marks."""
-    if len(result["vms"]) == 1:
-        return _exits(result, *result["vms"], number) / max(1, sent["marked_ticks"])
-    return sum(_exits(result, end, number) / max(1, case["marked_ticks"]) for end, case in (("source", sent), ("sink", received)))
+    by_vm = {end["vm"]: end for end in sinks + sources}
+    return sum(_exits(result, vm, number) / max(1, end["cases"][number]["marked_ticks"]) for vm, end in by_vm.items())
 
 
 def _exits(result: dict[str, Any], end: str, number: int) -> int:
@@ -69,17 +92,23 @@ def _exits(result: dict[str, Any], end: str, number: int) -> int:
 
 
 def table(rows: list[dict[str, Any]], cpus: int) -> str:
-    shown = [("system", "size", "burst", "instructions", "of them polling in vain", "VM exits", "dropped")]
-    shown += [(row["system"], f"{row['size']} B", str(row["burst"]), f"{row['instructions_per_frame']:.0f}",
-               f"{row['idle_instructions_per_frame']:.0f}", f"{row['exits_per_frame']:.3f}", f"{row['sent_but_dropped']:.1%}")
-              for row in rows]
+    if rows and "ns_per_frame" in rows[0]:
+        shown = [("system", "guests", "size", "burst", "ns", "frames/s of all", "VM exits", "dropped")]
+        shown += [(row["system"], str(row["guests"]), f"{row['size']} B", str(row["burst"]), f"{row['ns_per_frame']:.1f}",
+                   f"{row['frames_per_s']:,.0f}", f"{row['exits_per_frame']:.3f}", f"{row['sent_but_dropped']:.1%}") for row in rows]
+        return "\n".join(["for each delivered frame:", "", *aligned(shown)])
+    shown = [("system", "guests", "size", "burst", "instructions", "from", "to", "of them polling in vain", "VM exits", "dropped")]
+    shown += [(row["system"], str(row["guests"]), f"{row['size']} B", str(row["burst"]), f"{row['instructions_per_frame']:.0f}",
+               *(f"{end:.0f}" for end in row["instructions_per_frame_range"]), f"{row['idle_instructions_per_frame']:.0f}",
+               f"{row['exits_per_frame']:.3f}", f"{row['sent_but_dropped']:.1%}") for row in rows]
     return "\n".join([f"for each delivered frame, over the whole emulated machine ({cpus} CPU{'s' if cpus > 1 else ''}):", "",
                       *aligned(shown), "", *_verdicts(rows)])
 
 
 def _verdicts(rows: list[dict[str, Any]]) -> list[str]:
     def find(system: str) -> dict[str, Any] | None:
-        return next((row for row in rows if row["system"] == system and row["size"] == 64 and row["burst"] == 32), None)
+        return next((row for row in rows
+                     if (row["system"], row["guests"], row["size"], row["burst"]) == (system, 2, 64, 32)), None)
 
     ours, vhost = find("rvif"), find("vhost-net")
     if ours is None:

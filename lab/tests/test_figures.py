@@ -44,18 +44,26 @@ class Demo(unittest.TestCase):
 
 
 class RoundTrip(unittest.TestCase):
-    REPORT = {"count": 1000, "crossing": {"instructions": 56, "vmfuncs": 4}, "vmcall": {"instructions": 840},
+    REPORT = {"count": 1000, "tsc_hz": 2_000_000_000, "crossing": {"instructions": 56}, "vmcall": {"instructions": 840},
               "doorbell": {"instructions": 900}, "syscall": {"instructions": 100}}
 
     def test_exits_are_kvm_s_less_those_of_an_idle_span(self) -> None:
         counters = {"bench-idle": {"exits": 10}, "bench-crossings": {"exits": 20}, "bench-vmcalls": {"exits": 31},
                     "bench-doorbells": {"exits": 131}, "bench-syscalls": {"exits": 331}, "bench-end": {"exits": 331}}
         found = figures.roundtrip({"vms": {"a": {"results": [self.REPORT], "kvm": counters}}})
-        self.assertEqual(found, {"crossing": {"instructions": 56, "vmfuncs": 4, "exits": 0.0},
+        self.assertEqual(found, {"crossing": {"instructions": 56, "exits": 0.0},
                                  "vmcall": {"instructions": 840, "exits": 1.0},
                                  "doorbell": {"instructions": 900, "exits": 2.0},
                                  "syscall": {"instructions": 100, "exits": 0.0}})
         self.assertIn("15.0 times", figures.roundtrip_table(found))
+        hardware = figures.roundtrip({"vms": {"a": {"results": [self.REPORT], "kvm": counters}}}, hardware=True)
+        self.assertEqual(({"ns": 28.0, "exits": 0}, {"ns": 420.0, "exits": 1}), (hardware["crossing"], hardware["vmcall"]))
+        self.assertIn("15.0 times the ns", figures.roundtrip_table(hardware))
+
+    def test_vmfuncs_are_those_that_were_recorded(self) -> None:
+        self.assertEqual(4, figures.vmfuncs({"vms": {"a": {"results": [{"probe": "sweep", "vmfuncs": 4}]}}}))
+        with self.assertRaises(LabError):
+            figures.vmfuncs({"vms": {"a": {"results": []}}})
 
     def test_missing_counters_are_told(self) -> None:
         with self.assertRaises(LabError):
