@@ -116,6 +116,7 @@ def write(found: dict[str, Any], folder: Path) -> Path:
 class Section:
     title: str
     text: str  # Markdown: where it was measured, the tables
+    brief: str  # the same without what is for a closer look
     plots: dict[str, str]  # by file name
 
 
@@ -133,7 +134,8 @@ def _round_trip(found: dict[str, Any]) -> Section | None:
     rows = [("round trip", unit, "VMFUNCs", "VM exits")]
     rows += [(name, f"{one[key][unit]:,}", _vmfuncs(key, one), str(one[key]["exits"])) for key, name in _ROUND_TRIPS.items()]
     chart = bars.draw(title, _subtitle(found, "round_trip", unit), [(name, {"": one[key][unit]}) for key, name in _ROUND_TRIPS.items()])
-    return Section(title, "\n\n".join([_where(found, "round_trip"), _markdown(rows)]), {"paper-roundtrip.svg": chart})
+    text = "\n\n".join([_where(found, "round_trip"), _markdown(rows)])
+    return Section(title, text, text, {"paper-roundtrip.svg": chart})
 
 
 def _vmfuncs(key: str, trips: dict[str, Any]) -> str:
@@ -158,23 +160,25 @@ def _costs(table: _Table, found: dict[str, Any]) -> Section | None:
 
     times = sorted({row["repetitions"] for row in results})
     whole = "" if unit == "ns" else " of the whole machine"
-    parts = [_where(found, table.key),
+    brief = [_where(found, table.key),
              f"{unit.capitalize() if unit != 'ns' else 'ns'}{whole} for each {table.per}: the median of {_each(times)} "
              f"measurements in one run, and their range.",
              grid(lambda row: f"{row[cost]:,.0f} ({_range(row[f'{cost}_range'])})")]
     rate = f"{table.per}s_per_s"
     if unit == "ns":
-        parts += [f"{table.per.capitalize()}s a second, of all guests together.", grid(lambda row: f"{row[rate]:,.0f}")]
-    elif table.per == "frame":
-        parts += ["Of these, instructions of guests that polled in vain.", grid(lambda row: f"{row['idle_instructions_per_frame']:,.0f}")]
-    parts += [f"VM exits for each {table.per}.", grid(lambda row: f"{row[f'exits_per_{table.per}']:.3f}")]
+        brief += [f"{table.per.capitalize()}s a second, of all guests together.", grid(lambda row: f"{row[rate]:,.0f}")]
+    brief += [f"VM exits for each {table.per}.", grid(lambda row: f"{row[f'exits_per_{table.per}']:.3f}")]
+    more = []
     if table.per == "frame":
-        parts += ["Frames that were sent and dropped on the way, of all that were sent.",
-                  grid(lambda row: f"{row['sent_but_dropped']:.1%}")]
+        more += ["Frames that were sent and dropped on the way, of all that were sent.",
+                 grid(lambda row: f"{row['sent_but_dropped']:.1%}")]
+        if unit != "ns":
+            more += ["Instructions for each frame that were guests' polling in vain.",
+                     grid(lambda row: f"{row['idle_instructions_per_frame']:,.0f}")]
     groups = [(table.group.format(*load), {name: by[system, load][cost] for system, name in systems.items() if (system, load) in by})
               for load in loads]
     chart = bars.draw(table.title, _subtitle(found, table.key, f"{unit}{whole}"), groups)
-    return Section(table.title, "\n\n".join(parts), {table.plot: chart})
+    return Section(table.title, "\n\n".join(brief + more), "\n\n".join(brief), {table.plot: chart})
 
 
 def _range(ends: list[float]) -> str:
