@@ -161,14 +161,14 @@ def _told(lost: list[str]) -> int:
 
 
 def _bench_roundtrip(arguments: argparse.Namespace) -> int:
-    names = ["roundtrip"] if _hardware(arguments) else ["roundtrip", "crossing-path"]
+    names = ["roundtrip"] if _hardware(arguments) else ["roundtrip", "crossing"]
     played = _play([scenario.load(name) for name in names], arguments)
     for name in names:
         if not played[name]["ok"]:
             raise LabError(f"{name} failed (see above); logs: {arguments.logs or arguments.build / 'logs/lab'}/{name}")
     found = figures.roundtrip(played["roundtrip"], _hardware(arguments))
     if not _hardware(arguments):
-        found["crossing"]["vmfuncs"] = figures.vmfuncs(played["crossing-path"])
+        found["crossing"]["vmfuncs"] = figures.vmfuncs(played["crossing"])
     _write_json(arguments.json, {"provenance": _where(played, arguments), **found})
     print(figures.roundtrip_table(found))
     return 0

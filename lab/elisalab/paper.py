@@ -12,7 +12,7 @@ from . import bars, figures, kvs_figures, provenance, scenario, vm_figures
 from .log import LabError
 
 _ROUND_TRIPS = {"crossing": "crossing", "vmcall": "VMCALL", "doorbell": "doorbell (port I/O)", "syscall": "empty system call"}
-_WAY = "crossing-path"  # needs the sweep's elisa.ko, which is for the emulated host alone
+_WAY = "crossing"  # needs the sweep's elisa.ko, which is for the emulated host alone
 
 
 @dataclass(frozen=True)
