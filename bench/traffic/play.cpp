@@ -35,7 +35,7 @@ constexpr std::uint64_t patience_s = 120;
 constexpr unsigned goodbyes = 100;
 constexpr unsigned goodbye_us = 20'000;
 // More than any ring holds: the receiver cannot miss a phase, however long it had no CPU.
-constexpr std::uint64_t least_frames = 4096;
+constexpr std::uint64_t least_frames = 2048;
 
 // A step that got nothing done, if it was not interrupted: the CPU was free for something else.
 class IdleTime {
