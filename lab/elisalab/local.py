@@ -43,7 +43,7 @@ def missing(needs_vms: bool, needs_elisa: bool, needs_bridge: bool = False) -> l
     return lacks
 
 
-def _has_taps(scenario: dict[str, Any]) -> bool:
+def has_taps(scenario: dict[str, Any]) -> bool:
     return any(argument.startswith("tap,") for vm in scenario["vm"] for argument in vm["qemu"])
 
 
@@ -63,7 +63,7 @@ class _EventFile:
 def run(job: dict[str, Any], build: Path, report: Report, bound: float) -> None:
     scenarios = job["scenarios"]
     with_vms = [s for s in scenarios if s["vm"]]
-    lacks = missing(bool(with_vms), any(s["modules"] != "stock" for s in with_vms), any(_has_taps(s) for s in with_vms))
+    lacks = missing(bool(with_vms), any(s["modules"] != "stock" for s in with_vms), any(has_taps(s) for s in with_vms))
     if any(s["modules"] == "sweep" for s in scenarios):
         lacks.append("the sweep's elisa.ko, which does what any guest asks: not for a machine that is used")
     if lacks:
