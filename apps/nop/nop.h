@@ -8,6 +8,7 @@
 #define NOP_EXPORT       "nop"
 #define NOP_MAX_CLIENTS  16
 #define NOP_MAX_REGIONS  4
+#define NOP_MAX_NOTES    7
 
 enum nop_op {
 	NOP_NOTHING = 0, /* -> a1 */
@@ -19,6 +20,8 @@ enum nop_op {
 	NOP_POKE,        /* a1 region, a2 offset, a3 the 8 bytes -> 0 */
 	NOP_WHERE,       /* a1 region -> its address in the sub context */
 	NOP_SPIN,        /* a1 iterations of nothing -> 0 */
+	NOP_NOTE,        /* note a1, for everybody, is a2 -> 0 */
+	NOP_NOTED,       /* -> note a1 */
 	NOP_TRASH,       /* faults image only: fills every register, breaks the C ABI, as a1 says -> 0x7ea5 */
 
 	NOP_FAULT = 0x100, /* and up: enum nop_fault, in the faults image only */
@@ -29,6 +32,7 @@ enum nop_op {
 
 #define NOP_E_OP     (-1)
 #define NOP_E_REGION (-2)
+#define NOP_E_NOTE   (-3)
 
 /* How to misbehave. Each call must come back with an error, and the next one work. */
 enum nop_fault {
@@ -73,7 +77,7 @@ struct nop_region {
 /* At the start of the heap. */
 struct nop_state {
 	uint64_t counter;
-	uint64_t reserved[7];
+	uint64_t notes[NOP_MAX_NOTES];
 	struct nop_region regions[NOP_MAX_CLIENTS][NOP_MAX_REGIONS];
 };
 

@@ -63,6 +63,16 @@ std::int64_t ops(std::uint64_t arg, std::uint64_t op, std::uint64_t a1, std::uin
             __asm__ volatile("");
         }
         return 0;
+    case NOP_NOTE:
+        if (a1 >= NOP_MAX_NOTES) {
+            return NOP_E_NOTE;
+        }
+        __atomic_store_n(&state().notes[a1], a2, __ATOMIC_RELAXED);
+        return 0;
+    case NOP_NOTED:
+        return a1 < NOP_MAX_NOTES ? static_cast<std::int64_t>(
+                                        __atomic_load_n(&state().notes[a1], __ATOMIC_RELAXED))
+                                  : NOP_E_NOTE;
     default:
         return NOP_E_OP;
     }

@@ -100,7 +100,9 @@ class Report:
                 for path in sorted((self.logs / scenario).glob("*.log"))]
         error = "\n".join([why, *said])
         self._scenario, self.playing = scenario, None
-        folder = self._result(scenario, {"ok": False, "error": error, "seconds": None, "vms": {}, "host": []})
+        # A host that goes down has complained, whether or not its last lines could be read.
+        result = {"ok": False, "error": error, "seconds": None, "vms": {}, "host": [], "trouble": [why.splitlines()[0]]}
+        folder = self._result(scenario, result)
         say(f"{scenario}: FAILED\n{error}\n  logs: {folder}")
 
     def _result(self, scenario: str, result: dict[str, Any]) -> Path:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import unittest
 from typing import Any
 
-from elisalab import attack, scenario
+from elisalab import attack, campaigns, classes, scenario
 
 
 def case_class(name: str, cases: int, **outcomes: int) -> dict[str, Any]:
-    counted = {**dict.fromkeys(attack.OUTCOMES, 0), **outcomes}
+    counted = {**dict.fromkeys(classes.OUTCOMES, 0), **outcomes}
     return {"class": name, "cases": cases, **counted}
 
 
@@ -26,7 +26,11 @@ class Report(unittest.TestCase):
                 case_class("calls: at random", 1_000_000, refused=1_000_000))
 
     def test_a_whole_campaign_without_failures_is_well(self) -> None:
-        self.assertEqual(self.summary(*self.whole(self_harm=3, ordinary=2))["problems"], [])
+        found = self.summary(*self.whole(self_harm=3, ordinary=2))
+        self.assertEqual(found["problems"], [])
+        self.assertFalse(campaigns.failed(found))
+        self.assertEqual(found["classes"][0], {"name": "entry: gate", "cases": 20_000, "refused": 19_995, "ordinary": 2,
+                                               "self_harm": 3, "failed": 0})
 
     def test_a_failed_case_is_told(self) -> None:
         self.assertIn("1 cases failed", self.summary(*self.whole(failed=1))["problems"][0])

@@ -2,9 +2,11 @@
 #include "elisa/doorbell.hpp"
 #include "elisa/guest.hpp"
 #include "elisa/memory.hpp"
+#include "nop.h"
 #include "probes.hpp"
 #include "program.hpp"
 #include "sweep_abi.h"
+#include "witness.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +14,7 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <thread>
 
 namespace probes {
 namespace {
@@ -156,32 +159,29 @@ class Sweep {
     std::optional<elisa::Error> attach()
     {
         constexpr int tries = 8;
-        attachment_.reset();
         for (int left = tries - 1;; --left) {
-            auto attached = elisa::Attachment::attach(options_.export_name,
-                                                      {.timeout = std::chrono::seconds{4}});
-            if (attached) {
-                attachment_.emplace(std::move(*attached));
-                return std::nullopt;
+            const auto error = attach_once();
+            if (!error || left == 0) {
+                return error;
             }
-            if (left == 0) {
-                return attached.error();
-            }
-            std::printf("no attachment yet: %s\n", attached.error().message.c_str());
+            std::printf("no attachment yet: %s\n", error->message.c_str());
             std::fflush(stdout);
         }
     }
 
+    // Ends the witness next door, which counts until it is told.
+    void dismiss_witness() { static_cast<void>(attachment_->call(NOP_ADD, end_of_campaign)); }
+
     // The places at which an event can happen. 0: no sweep in the host's module.
     std::uint64_t record()
     {
-        static_cast<void>(attachment_->call(0, 1));
+        static_cast<void>(attachment_->call(NOP_NOTHING, 1));
         std::uint64_t places = 0;
         for (int i = 0; i < crossings_recorded; ++i) {
             if (!arm(SWEEP_NOTHING, SWEEP_RECORD, 0)) {
                 return 0;
             }
-            static_cast<void>(attachment_->call(0, 1));
+            static_cast<void>(attachment_->call(NOP_NOTHING, 1));
             places = done().places;
         }
         return places;
@@ -189,29 +189,37 @@ class Sweep {
 
     apps::Json sweep(const Event &event)
     {
-        std::uint64_t cases = 0;
-        std::uint64_t happened = 0;
+        std::int64_t cases = 0;
+        std::int64_t ordinary = 0;
+        std::int64_t refused = 0;
+        std::int64_t self_harm = 0;
+        std::int64_t failed = 0;
         std::uint64_t sent = 0; // attempts that were cut by something else, too
-        std::uint64_t ended = 0;
         apps::Json wrong = apps::Json::array();
         const std::uint64_t before = event.counter != nullptr ? interrupts(event.counter) : 0;
-        while (const auto step = arm(event.number, SWEEP_NEXT, options_.stride)) {
-            if (step->place == ~std::uint64_t{0}) {
+        for (;;) {
+            const bool neighbour = neighbour_goes_on();
+            const auto step = arm(event.number, SWEEP_NEXT, options_.stride);
+            if (!step || step->place == ~std::uint64_t{0}) {
                 break;
             }
             if (event.allowed == Allowed::no_return) {
                 // Said now, as there will be no later.
-                apps::print_result(
-                    {{"probe", "sweep"},
-                     {"places", step->places},
-                     {"events",
-                      {{event.name, {{"happened", 1}, {"wrong", apps::Json::array()}}}}}});
-                // The console must not be what is stepped through.
-                static_cast<void>(arm(event.number, step->place, 0));
+                apps::print_result({{"probe", "sweep"},
+                                    {"places", step->places},
+                                    {"events",
+                                     {{event.name,
+                                       {{"cases", 1},
+                                        {"self_harm", neighbour ? 1 : 0},
+                                        {"failed", neighbour ? 0 : 1},
+                                        {"wrong", apps::Json::array()}}}}}});
+            } else {
+                ++cases;
             }
-            ++cases;
+            // What was said is not to be stepped through.
+            static_cast<void>(arm(event.number, step->place, 0));
             const auto value = static_cast<std::int64_t>(0x1234 + step->place);
-            auto result = attachment_->call(0, static_cast<std::uint64_t>(value));
+            auto result = attachment_->call(NOP_NOTHING, static_cast<std::uint64_t>(value));
             auto outcome = done();
             const auto cut_by_another = [&] {
                 return event.allowed != Allowed::a_cut && result.status == -ELISA_E_INTERRUPTED;
@@ -223,10 +231,9 @@ class Sweep {
                 }
                 sent += outcome.happened ? 1 : 0;
                 static_cast<void>(arm(event.number, step->place, 0));
-                result = attachment_->call(0, static_cast<std::uint64_t>(value));
+                result = attachment_->call(NOP_NOTHING, static_cast<std::uint64_t>(value));
                 outcome = done();
             }
-            happened += outcome.happened ? 1 : 0;
             sent += outcome.happened ? 1 : 0;
             const bool good = result.ok() && result.value == value;
             const bool cut =
@@ -235,20 +242,27 @@ class Sweep {
                              (result.status == -ELISA_E_REVOKED || result.status == -ELISA_E_DEAD);
             bool works = true;
             if (event.allowed == Allowed::an_end) {
-                ended += end ? 1 : 0;
                 works = !attach();
             }
-            const auto next = works ? attachment_->call(0, 7) : elisa::CallResult{-1, 0};
+            const auto next = works ? attachment_->call(NOP_NOTHING, 7) : elisa::CallResult{-1, 0};
             works &= next.ok() && next.value == 7;
+            if (event.allowed == Allowed::no_return) {
+                self_harm -= neighbour ? 1 : 0; // as was said beforehand
+            }
             if (!outcome.happened || outcome.late || !(good || cut || end) || !works ||
-                outcome.violations != violations_ || event.allowed == Allowed::no_return) {
+                !neighbour || outcome.violations != violations_ ||
+                event.allowed == Allowed::no_return) {
+                ++failed;
                 wrong.push_back({{"place", step->place},
                                  {"happened", outcome.happened},
                                  {"late", outcome.late},
                                  {"status", result.status},
                                  {"value", result.value},
                                  {"next_works", works},
-                                 {"slot_was_open", outcome.violations != violations_}});
+                                 {"neighbour_goes_on", neighbour},
+                                 {"violation", outcome.violations != violations_}});
+            } else {
+                ++(good ? ordinary : refused);
             }
             violations_ = outcome.violations;
             if (!works && attach()) {
@@ -260,7 +274,8 @@ class Sweep {
                              {"delivered", interrupts(event.counter) - before},
                              {"sent", sent}});
         }
-        return {{"cases", cases}, {"happened", happened}, {"ended", ended}, {"wrong", wrong}};
+        return {{"cases", cases},         {"ordinary", ordinary}, {"refused", refused},
+                {"self_harm", self_harm}, {"failed", failed},     {"wrong", wrong}};
     }
 
   private:
@@ -269,8 +284,60 @@ class Sweep {
     static constexpr int crossings_recorded = 20;
     static constexpr int attempts = 20;
 
+    static constexpr std::chrono::seconds patience_{30}; // with the neighbour
+
+    // With memory of this machine's in the sub context, so that whatever happens has pins to undo.
+    std::optional<elisa::Error> attach_once()
+    {
+        region_.reset();
+        attachment_.reset();
+        if (memory_.size() == 0) {
+            auto memory = elisa::HugeMemory::allocate(1);
+            if (!memory) {
+                return memory.error();
+            }
+            memory_ = std::move(*memory);
+        }
+        auto attached =
+            elisa::Attachment::attach(options_.export_name, {.timeout = std::chrono::seconds{4}});
+        if (!attached) {
+            return attached.error();
+        }
+        auto region = attached->register_region(memory_.range());
+        if (!region) {
+            return region.error();
+        }
+        attachment_.emplace(std::move(*attached));
+        region_.emplace(std::move(*region));
+        return std::nullopt;
+    }
+
+    // Since the last look. What it counts on is gone with a manager, and begins anew.
+    bool neighbour_goes_on()
+    {
+        using Clock = std::chrono::steady_clock;
+        const auto begin = Clock::now();
+        for (auto said = begin; Clock::now() - begin < patience_;) {
+            const auto now = attachment_->call(NOP_READ);
+            if (now.ok() && now.value != counted_) {
+                counted_ = now.value;
+                return true;
+            }
+            if (Clock::now() - said > std::chrono::seconds{2}) {
+                said = Clock::now();
+                std::printf("the neighbour has not called yet\n");
+                std::fflush(stdout);
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds{1});
+        }
+        return false;
+    }
+
     const SweepOptions &options_;
+    elisa::HugeMemory memory_;
     std::optional<elisa::Attachment> attachment_;
+    std::optional<elisa::Region> region_;
+    std::int64_t counted_ = 0; // by the neighbour
     std::uint64_t violations_ = 0;
 };
 
@@ -296,6 +363,7 @@ int sweep(const SweepOptions &options)
         // Each at once: the next event may be this machine's end.
         apps::print_result({{"probe", "sweep"}, {"places", places}, {"events", {{name, seen}}}});
     }
+    sweep.dismiss_witness();
     apps::print_result({{"probe", "sweep"},
                         {"places", places},
                         {"path", way.places},

@@ -5,6 +5,7 @@
 
 #include "book.hpp"
 #include "nop.h"
+#include "witness.hpp"
 
 namespace attack {
 
@@ -100,9 +101,6 @@ class Trial {
 void drain_interrupt(const Frame &ended, u64 vector);
 // The entry page in the default context: pte::kernel, pte::anyone, and global or not.
 void entry_page_is(u64 flags);
-
-// Added to the image's counter when the campaign is over; the witness waits for it.
-inline constexpr u64 end_of_campaign = 1ull << 56;
 
 // The witness VM must have crossed since the last time this was asked.
 bool witness_counts_on();

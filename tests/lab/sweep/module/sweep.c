@@ -191,18 +191,24 @@ static void migrate(void)
 	set_cpus_allowed_ptr(current, cpumask_of(next));
 }
 
+/* What the VM had pinned, and some it must have, is unpinned when this returns, as it is for the administrator. */
 static void revoke(struct kvm *kvm)
 {
+	u64 pinned = 0, all = 0;
 	struct elisa_vm *vm;
 
 	mutex_lock(&elisa_lock);
 	vm = elisa_vm_of(kvm);
 	if (vm) {
+		pinned = vm->pinned;
+		all = elisa_pinned_pages();
 		sweep.revoked.role = vm->role;
 		memcpy(sweep.revoked.label, vm->label, sizeof(vm->label));
 		elisa_vm_end(vm);
 	}
 	elisa_unlock();
+	if (!pinned || elisa_pinned_pages() != all - pinned)
+		violated(IN_DEFAULT);
 }
 
 static void kill_manager(void)

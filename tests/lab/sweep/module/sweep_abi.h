@@ -12,7 +12,7 @@ enum sweep_call {
 	 * lets the event happen there. out: rbx the place, ~0: there is none left; rsi places in the path */
 	SWEEP_CALL_ARM  = 0x5700,
 	/* the crossing is over; out: rbx SWEEP_HAPPENED, SWEEP_LATE, rsi places in the path, rdi violations of I1, I6
-	 * and I9 so far, r8 the first: event << 56 | context << 48 | offset of the event's place in the slot, r9
+	 * and I9 (pins, too) so far, r8 the first: event << 56 | context << 48 | offset of the event's place in the slot, r9
 	 * instructions single-stepped so far */
 	SWEEP_CALL_DONE = 0x5701,
 	/* rbx place; out: rbx context (0 default, 1 gate, 2 sub), rsi RIP */
