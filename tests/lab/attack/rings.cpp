@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shared memory against the switch.
 //
-//   attack-rings flip   a port whose second vCPU flips every byte of its descriptors, rings and
-//   set-up
-//                       blocks, one after the other, while the first calls the switch
+//   attack-rings flip   a port whose second vCPU flips bytes that the switch reads, one after the
+//                       other, while the first calls it: every one of the set-up blocks, of the
+//                       descriptors, and of the lanes that a source fills; one in each line of
+//                       the lanes that none does
 //   attack-rings pair   two ports next door that send each other frames, all of which must arrive
 //
 // Both ports' frames are broadcasts, so that the pair's calls walk the flipped rings, too.
@@ -13,19 +14,20 @@
 
 #include <array>
 #include <atomic>
+#include <bitset>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <optional>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 namespace {
 
 constexpr std::uint32_t depth = RVIF_MIN_DEPTH;
-constexpr std::uint32_t lanes = 8; // that get buffers
+constexpr std::uint32_t lanes = 8; // that get buffers: at least the sources that there are
 constexpr std::uint32_t buffer_len = 2048;
 constexpr std::uint32_t frame_len = 128;
 constexpr std::uint32_t burst = 32;
@@ -35,6 +37,8 @@ constexpr std::uint64_t memory_len = 4 << 20;
 constexpr std::uint64_t tx_setup_at = 0x0;
 constexpr std::uint64_t rx_setup_at = 0x100;
 constexpr std::uint64_t stats_at = 0x400;
+constexpr std::uint64_t sources_at = 0x600;
+constexpr std::uint64_t rss_at = 0x700;
 constexpr std::uint64_t descs_at = 0x1000;
 constexpr std::uint64_t lanes_at = 0x10000;
 constexpr std::uint64_t lanes_end = lanes_at + RVIF_MAX_SOURCES * RVIF_LANE_STRIDE(depth);
@@ -100,6 +104,7 @@ class Nic {
         static_cast<void>(call(RVIF_OP_STOP));
         std::memset(data(lanes_at), 0, lanes_end - lanes_at);
         next_.fill(0);
+        put<rvif_rss>(rss_at, {.types = RVIF_RSS_TYPES, .reserved = 0, .queue = {}});
         put<rvif_tx_setup>(tx_setup_at, {.descs = address(descs_at), .flags = 0, .reserved = 0});
         put<rvif_rx_setup>(rx_setup_at,
                            {.lanes = address(lanes_at),
@@ -201,21 +206,53 @@ class Nic {
 };
 
 struct Range {
-    std::uint64_t first, last;
-};
-// What the switch reads or writes of a port.
-constexpr std::array targets{
-    Range{tx_setup_at, tx_setup_at + sizeof(rvif_tx_setup)},
-    Range{rx_setup_at, rx_setup_at + sizeof(rvif_rx_setup)},
-    Range{stats_at, stats_at + sizeof(rvif_port_stats)},
-    Range{descs_at, descs_at + burst * sizeof(rvif_tx_desc)},
-    Range{lanes_at, lanes_at + lanes *RVIF_LANE_STRIDE(depth)},
+    std::uint64_t first, last, step;
 };
 
-int flip(std::uint64_t step)
+// What the switch reads or writes of a port.
+std::vector<Range> targets(const std::bitset<RVIF_MAX_SOURCES> &sources)
+{
+    std::vector<Range> found{
+        {tx_setup_at, tx_setup_at + sizeof(rvif_tx_setup), 1},
+        {rx_setup_at, rx_setup_at + sizeof(rvif_rx_setup), 1},
+        {rss_at, rss_at + sizeof(rvif_rss), 1},
+        {stats_at, stats_at + sizeof(rvif_port_stats), 1},
+        {sources_at, sources_at + sizeof(rvif_sources), 1},
+        {descs_at, descs_at + burst * sizeof(rvif_tx_desc), 1},
+    };
+    for (std::uint32_t lane = 0; lane < RVIF_MAX_SOURCES; ++lane) {
+        const std::uint64_t at = lanes_at + lane * RVIF_LANE_STRIDE(depth);
+        found.push_back({at, at + RVIF_LANE_STRIDE(depth), sources[lane] ? 1u : RVIF_LINE});
+    }
+    return found;
+}
+
+// By the switch's word; at least the pair's two and this port's own, or nothing else flows here.
+std::optional<std::bitset<RVIF_MAX_SOURCES>> sources_of(const Nic &nic)
+{
+    if (nic.call(RVIF_OP_SOURCES, nic.address(sources_at)).value != 0) {
+        return std::nullopt;
+    }
+    rvif_sources told{};
+    std::memcpy(&told, nic.data(sources_at), sizeof(told));
+    std::bitset<RVIF_MAX_SOURCES> sources;
+    for (std::uint32_t source = 0; source < RVIF_MAX_SOURCES; ++source) {
+        sources[source] = (told.live[source / 64] >> source % 64 & 1) != 0;
+    }
+    sources[nic.source()] = true;
+    return sources.count() >= 3 && (sources >> lanes).none() ? std::optional{sources}
+                                                             : std::nullopt;
+}
+
+int flip()
 {
     auto nic = Nic::open(0);
     if (!nic || !nic->set_up()) {
+        return 1;
+    }
+    const auto sources = sources_of(*nic);
+    if (!sources) {
+        std::fprintf(stderr, "attack-rings: the switch does not tell of the pair's sources\n");
         return 1;
     }
     std::atomic<std::uint64_t> target{stats_at};
@@ -234,8 +271,8 @@ int flip(std::uint64_t step)
     std::uint64_t ordinary = 0;
     std::uint64_t failed = 0;
     std::uint64_t number = 0;
-    for (const Range &range : targets) {
-        for (std::uint64_t at = range.first; at < range.last; at += step) {
+    for (const Range &range : targets(*sources)) {
+        for (std::uint64_t at = range.first; at < range.last; at += range.step) {
             target = at;
             bool aborted = false;
             bool error = false;
@@ -250,6 +287,8 @@ int flip(std::uint64_t step)
             // The set-up blocks are read here only; a port that was left odd is set right.
             if (range.first < descs_at || cases % 8 == 0) {
                 counted(nic->call(RVIF_OP_STATS, nic->address(stats_at)));
+                counted(nic->call(RVIF_OP_SOURCES, nic->address(sources_at)));
+                counted(nic->call(RVIF_OP_RSS, nic->address(rss_at)));
                 counted(nic->call(RVIF_OP_STOP));
                 counted(nic->call(RVIF_OP_TX_SETUP, 0, nic->address(tx_setup_at)));
                 counted(nic->call(RVIF_OP_RX_SETUP, 0, nic->address(rx_setup_at)));
@@ -349,7 +388,7 @@ int main(int argc, char **argv)
 try {
     const std::string_view what = argc > 1 ? argv[1] : "";
     if (what == "flip") {
-        return flip(argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 1);
+        return flip();
     }
     return what == "pair" ? pair() : 2;
 } catch (const std::exception &error) {
