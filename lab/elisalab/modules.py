@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The patched kvm-intel.ko and elisa.ko for a host kernel, built by kvm-patch/build.sh, and a module of the lab's own."""
+"""The patched kvm-intel.ko and elisa.ko for a host kernel, built by kvm-patch/build.sh, and modules of the lab's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import cache, host_kernels
 from .kernels import KVM_PATCH, LAB, package_version
 from .log import run
 
-_COMPLAIN = LAB / "kernel/complain"
+_OWN = LAB / "kernel/test"
 
 
 def build(host_kernel: str, variant: str, out: Path) -> None:
@@ -26,10 +26,10 @@ def build(host_kernel: str, variant: str, out: Path) -> None:
         # What was compiled for this checkout before is used again.
         script += ["--objects", str(out / f"objects-{host_kernel}"), *(word for path in extra for word in ("--extra", str(path)))]
         run(script, folder / "build.log", what=f"kvm-patch for {name}")
-        _build_complain(inputs.build_tree, folder)
+        _build_own(inputs.build_tree, folder)
 
     # What goes in; the cache's folders are named by a hash of what they hold.
-    sources = [KVM_PATCH / part for part in ("abi", "hooks", "module", "patches", "build.sh")] + [_COMPLAIN, *extra]
+    sources = [KVM_PATCH / part for part in ("abi", "hooks", "module", "patches", "build.sh")] + [_OWN, *extra]
     made_of = [*sources, str(inputs.build_tree), str(inputs.source_tree), package_version("gcc")]
     # Modules that do not match the source must not be run by mistake.
     shutil.rmtree(out / name, ignore_errors=True)
@@ -37,10 +37,10 @@ def build(host_kernel: str, variant: str, out: Path) -> None:
     shutil.copytree(made, out / name, ignore=shutil.ignore_patterns(".*"))
 
 
-def _build_complain(build_tree: Path, folder: Path) -> None:
+def _build_own(build_tree: Path, folder: Path) -> None:
     test = folder / "test"
-    shutil.copytree(_COMPLAIN, test)
-    run(["make", "-C", str(build_tree), f"M={test}", "modules"], folder / "build.log", what="complain.ko")
+    shutil.copytree(_OWN, test)
+    run(["make", "-C", str(build_tree), f"M={test}", "modules"], folder / "build.log", what="the lab's own modules")
     for file in test.iterdir():
         if file.suffix != ".ko":
             shutil.rmtree(file) if file.is_dir() else file.unlink()

@@ -45,6 +45,8 @@ try {
     sweep->add_option("EVENT", swept.events, "None: only the way is recorded");
     sweep->add_option("--export", swept.export_name);
     sweep->add_option("--stride", swept.stride);
+    auto *not_memory = app.add_subcommand("not-memory");
+    not_memory->add_option("EXPORT", export_name);
     auto *other_gate = app.add_subcommand("other-gate");
     other_gate->add_option("EXPORT", export_name);
     double seconds = 8;
@@ -88,6 +90,9 @@ try {
     }
     if (*leaks) {
         return probes::leaks(export_name);
+    }
+    if (*not_memory) {
+        return probes::not_memory(export_name);
     }
     if (*other_gate) {
         return probes::other_gate(export_name);

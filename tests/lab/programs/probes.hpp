@@ -61,6 +61,10 @@ struct BarToggle {
 // while calls run.
 int bar_toggle(const BarToggle &options);
 
+// Memory of a guest's that is none to share: a device's (VM_PFNMAP in its QEMU), a read-only slot.
+// The ordinary one beside them is.
+int not_memory(const std::string &export_name);
+
 struct AttachLoop {
     std::string export_name = "nop";
     std::uint64_t rounds = 50;
