@@ -127,20 +127,32 @@ void space_cr3(const Scale &scale)
         }
     }
     if (scale.whole) {
+        // With those above, each page of the contexts' own: gate, list, both tables, counters,
+        // stack.
         in_window(ELISA_COUNTERS_X);
-        in_window(0);
-        in_window(ELISA_SLOT_SIZE - page_size);
         for (u64 at = 0; at < ELISA_STACK_SIZE; at += page_size) {
             in_window(ELISA_STACK_X + at);
         }
-        for (u64 at = 0; at < 16 * page_size; at += page_size) {
-            in_window(ELISA_OBJECT_X + at);
+        // A sample of the object's 512 pages, all of the image's first 16; of this VM's region and
+        // of the witness's, 512 pages each; of what nothing is at.
+        for (u64 page = 0; page < huge / page_size; page += page < 16 ? 1 : 31) {
+            in_window(ELISA_OBJECT_X + page * page_size);
         }
+        u64 peer = 0;
+        if (!port.cross(NOP_NOTED, witness_region_note, peer) ||
+            peer - ELISA_WINDOW_VA >= ELISA_WINDOW_SIZE) {
+            say("FAILED: the witness does not tell where its region is");
+            finish(11);
+        }
+        for (const u64 x : {u64{ELISA_WINDOW_X}, u64{peer - ELISA_SLOT_BASE}}) {
+            for (u64 page = 0; page < huge / page_size; page += 31) {
+                in_window(x + page * page_size);
+            }
+        }
+        in_window(0);
+        in_window(ELISA_SLOT_SIZE - page_size);
         for (u64 gib = 1; gib < 256; gib += 16) {
             in_window(gib << 30);
-        }
-        for (u64 at = 0; at < huge; at += huge / 16) {
-            in_window(ELISA_WINDOW_X + at);
         }
     }
 }

@@ -180,6 +180,12 @@ trapped:
 	pop	%rbx
 	ret
 
+	/* An NMI is counted, wherever it comes, and that is all. */
+	.globl	nmi_entry
+nmi_entry:
+	lock incq nmis_taken
+	iretq
+
 unexpected:
 	pop	%rax
 	pop	%rdi			/* vector */
@@ -211,6 +217,9 @@ trap_entries:
 
 	.bss
 	.balign	16
+	.globl	nmis_taken
+nmis_taken:
+	.skip	16
 boot_stack:
 	.skip	STACK_SIZE
 ap_stack:

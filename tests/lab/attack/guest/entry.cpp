@@ -64,27 +64,41 @@ void at_every_offset(const Scale &scale, Port &by, u64 index, u64 base, Register
     }
 }
 
-void at_front_door(Frame f, const u8 *before = nullptr, u64 count = 0)
+// `base`: where the entry page is for the mode that the frame is in.
+void at_front_door(Frame f, const u8 *before = nullptr, u64 count = 0, u64 base = entry_page)
 {
     u8 code[32];
     memcpy(code, before, count);
     code[count] = 0x0f;
     code[count + 1] = 0x01;
     code[count + 2] = 0xd4;
-    f.rip = entry_page + ELISA_ENTRY_OFF - 3 - count;
+    f.rip = base + ELISA_ENTRY_OFF - 3 - count;
     Trial trial{port};
     lay(f.rip, code, count + 3);
     port.run(f);
     cpu::dr7(0x400);
     cpu::dr6(0xffff'0ff0);
-    trial.judge(f, true);
+    trial.judge(f, base == entry_page);
 }
 
-// Breakpoint of DR0: enabled, of a type and length.
-void breakpoint(u64 address, u64 type, u64 length)
+// One of DR0-3: enabled, of a type and length, beside those that are set. at_front_door() clears
+// them all.
+void breakpoint(u64 address, u64 type, u64 length, unsigned number = 0)
 {
-    cpu::dr0(address);
-    cpu::dr7(0x402 | type << 16 | length << 18);
+    switch (number) {
+    case 0:
+        cpu::dr0(address);
+        break;
+    case 1:
+        cpu::dr1(address);
+        break;
+    case 2:
+        cpu::dr2(address);
+        break;
+    default:
+        cpu::dr3(address);
+    }
+    cpu::dr7(cpu::dr7() | 0x400 | u64{2} << 2 * number | (type | length << 2) << (16 + 4 * number));
 }
 
 } // namespace
@@ -125,34 +139,45 @@ void entry_compat(const Scale &scale)
 {
     at_every_offset(scale, port, port.gate, user_compat, Registers::honest);
     at_every_offset(scale, port, port.gate, user_compat, Registers::at_gate_entry);
+    at_every_offset(scale, port, port.sub, user_compat, Registers::honest);
 }
 
 void entry_index(const Scale &)
 {
-    const auto play = [](u64 eax, u64 ecx, bool kernel) {
-        if (!book.begin_case()) {
-            return;
-        }
-        Frame f = port.at_offset(ELISA_ENTRY_OFF, kernel);
-        f.rax = eax;
-        f.rcx = ecx;
-        at_front_door(f);
+    struct Mode {
+        u64 base;
+        u16 code;
+        bool kernel;
     };
-    for (const bool kernel : {false, true}) {
+    constexpr Mode modes[] = {{entry_page, selector::user_code, false},
+                              {entry_page, selector::kernel_code, true},
+                              {user_compat, selector::compat_code, false},
+                              {user_compat, selector::kernel_code32, true}};
+    for (const Mode &mode : modes) {
+        const auto play = [&](u64 eax, u64 ecx) {
+            if (!book.begin_case()) {
+                return;
+            }
+            Frame f = port.at_offset(ELISA_ENTRY_OFF, mode.kernel);
+            f.cs = mode.code;
+            f.rax = eax;
+            f.rcx = ecx;
+            at_front_door(f, nullptr, 0, mode.base);
+        };
         for (u64 eax = 0; eax <= 64; ++eax) {
             for (const u64 ecx : {u64{0}, port.gate, port.sub}) {
-                play(eax, ecx, kernel);
+                play(eax, ecx);
             }
         }
         for (u64 ecx = 0; ecx <= 512; ++ecx) {
-            play(0, ecx, kernel);
+            play(0, ecx);
         }
         for (const u64 ecx : {~u64{0}, u64{0xffff'ffff}, u64{0x8000'0000}, u64{1} << 32 | port.gate,
                               u64{1} << 32 | port.sub}) {
-            play(0, ecx, kernel);
+            play(0, ecx);
         }
         for (const u64 eax : {u64{0xffff'ffff}, ~u64{0}, u64{0x8000'0000}, u64{1} << 32}) {
-            play(eax, port.gate, kernel);
+            play(eax, port.gate);
         }
     }
 }
@@ -229,18 +254,12 @@ void entry_flags(const Scale &scale)
     }
 }
 
-void entry_breakpoints(const Scale &scale)
+namespace {
+
+// Every page that a gate or sub context has, and more than one place in some.
+template <class Do>
+void each_watched_place(Do watch)
 {
-    const auto play = [](u64 address, u64 type, u64 length, bool kernel) {
-        if (!book.begin_case()) {
-            return;
-        }
-        Frame f = port.at_offset(ELISA_ENTRY_OFF, kernel);
-        f.rsi = NOP_MIX;
-        breakpoint(address, type, length);
-        at_front_door(f);
-    };
-    constexpr u64 types[] = {0, 1, 3}; // execute, write, read or write
     const u64 places[] = {
         ELISA_GATE_X,
         ELISA_GATE_X + ELISA_ENTRY_OFF,
@@ -253,28 +272,75 @@ void entry_breakpoints(const Scale &scale)
         ELISA_WINDOW_X,
         ELISA_WINDOW_X + region_len,
     };
+    for (const u64 x : places) {
+        watch(x);
+    }
+    for (u64 at = ELISA_STACK_X; at < ELISA_STACK_X + ELISA_STACK_SIZE; at += page_size) {
+        watch(at + page_size - 16);
+    }
+    for (u64 at = 0; at < 16 * page_size; at += page_size) {
+        watch(ELISA_OBJECT_X + at);
+    }
+}
+
+} // namespace
+
+void entry_breakpoints(const Scale &scale)
+{
+    constexpr unsigned registers = 4; // DR0-3
+    constexpr u64 execute = 0, write = 1, access = 3;
+    u64 armed[registers];
+    const auto play = [&](unsigned first, unsigned count, u64 type, u64 length, bool kernel) {
+        if (!book.begin_case()) {
+            return;
+        }
+        Frame f = port.at_offset(ELISA_ENTRY_OFF, kernel);
+        f.rsi = NOP_MIX;
+        for (unsigned i = 0; i < count; ++i) {
+            breakpoint(armed[i], type, length, first + i);
+        }
+        at_front_door(f);
+    };
     for (const bool kernel : {false, true}) {
-        for (const u64 type : types) {
-            for (u64 length = 0; length < (type == 0 ? 1 : 4); ++length) {
-                for (const u64 place : places) {
-                    play(ELISA_SLOT_BASE + place, type, length, kernel);
+        for (const u64 type : {execute, write, access}) {
+            for (u64 length = 0; length < (type == execute ? 1 : 4); ++length) {
+                // Each place by each register alone; then four places at a time.
+                unsigned waiting = 0;
+                for (unsigned number = 0; number < (scale.whole ? registers : 1); ++number) {
+                    each_watched_place([&](u64 x) {
+                        armed[0] = ELISA_SLOT_BASE + x;
+                        play(number, 1, type, length, kernel);
+                    });
                 }
-                for (u64 at = ELISA_STACK_X; at < ELISA_STACK_X + ELISA_STACK_SIZE;
-                     at += page_size) {
-                    play(ELISA_SLOT_BASE + at + page_size - 16, type, length, kernel);
-                }
-                for (u64 at = 0; at < 16 * page_size; at += page_size) {
-                    play(ELISA_OBJECT_VA + at, type, length, kernel);
-                }
+                each_watched_place([&](u64 x) {
+                    armed[waiting++] = ELISA_SLOT_BASE + x;
+                    if (waiting == registers) {
+                        waiting = 0;
+                        play(0, registers, type, length, kernel);
+                    }
+                });
             }
         }
-        // At each byte of the gate and of the stub, and of the image's entry.
+        // The pages of the object and of the own region, four at a time.
+        for (const u64 begin : {ELISA_OBJECT_X, ELISA_WINDOW_X}) {
+            for (u64 at = 0; at < (scale.whole ? huge : 16 * page_size);
+                 at += registers * page_size) {
+                for (unsigned i = 0; i < registers; ++i) {
+                    armed[i] = ELISA_SLOT_BASE + begin + at + i * page_size;
+                }
+                play(0, registers, access, 2 /* 8 bytes */, kernel);
+            }
+        }
+        // At each byte of the gate and of the stub, and of the image's entry; the registers take
+        // turns.
         const u64 last = scale.whole ? page_size : 0x1a0;
         for (u64 offset = scale.whole ? 0 : 0xf0; offset < last; ++offset) {
-            play(entry_page + offset, 0, 0, kernel);
+            armed[0] = entry_page + offset;
+            play(offset % registers, 1, execute, 0, kernel);
         }
         for (u64 offset = 0; offset < (scale.whole ? page_size : 64); ++offset) {
-            play(ELISA_OBJECT_VA + offset, 0, 0, kernel);
+            armed[0] = ELISA_OBJECT_VA + offset;
+            play(offset % registers, 1, execute, 0, kernel);
         }
     }
 }

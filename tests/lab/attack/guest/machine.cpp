@@ -2,7 +2,7 @@
 #include "machine.hpp"
 
 extern "C" {
-extern attack::u8 trap_entries[], ap_start[], ap_end[];
+extern attack::u8 trap_entries[], nmi_entry[], ap_start[], ap_end[];
 
 void *memset(void *to, int value, std::size_t n)
 {
@@ -100,9 +100,12 @@ void fill_idt(const Cpu &cpu)
 {
     auto *const gates = reinterpret_cast<u64 *>(cpu.idt);
     for (u64 vector = 0; vector < 256; ++vector) {
-        const u64 handler = reinterpret_cast<u64>(trap_entries) + 16 * (vector & 63);
-        // Interrupt gate, DPL 3, IST 1.
-        gates[2 * vector] = (handler & 0xffff) | u64{selector::kernel_code} << 16 | 1ull << 32 |
+        const bool nmi = vector == 2;
+        const u64 handler = nmi ? reinterpret_cast<u64>(nmi_entry)
+                                : reinterpret_cast<u64>(trap_entries) + 16 * (vector & 63);
+        const u64 stack = nmi ? 2 : 1; // in the TSS: an NMI comes on top of anything
+        // Interrupt gate, DPL 3.
+        gates[2 * vector] = (handler & 0xffff) | u64{selector::kernel_code} << 16 | stack << 32 |
                             u64{0xee} << 40 | (handler >> 16 & 0xffff) << 48;
         gates[2 * vector + 1] = handler >> 32;
     }
@@ -122,6 +125,7 @@ void prepare(Cpu &cpu, u32 number)
     *reinterpret_cast<Cpu **>(top) = &cpu;
     auto &tss = *reinterpret_cast<Tss *>(cpu.tss);
     tss.ist[0] = top;
+    tss.ist[1] = new_page() + page_size;
     tss.io_bitmap = sizeof(Tss);
     fill_idt(cpu);
 }
@@ -230,8 +234,23 @@ void start_second_cpu(void (*main)())
     prepare(cpus[1], 1);
     memcpy(reinterpret_cast<void *>(u64{sipi_page} << 12), ap_start,
            static_cast<u64>(ap_end - ap_start));
-    cpu::wrmsr(msr::icr, 1ull << 32 | 0x4500);
-    cpu::wrmsr(msr::icr, 1ull << 32 | 0x4600 | sipi_page);
+    init_second_cpu();
+    start_it_again();
+}
+
+void send_second_cpu(u32 interrupt)
+{
+    cpu::wrmsr(msr::icr, 1ull << 32 | interrupt);
+}
+
+void init_second_cpu()
+{
+    send_second_cpu(icr_init);
+}
+
+void start_it_again()
+{
+    send_second_cpu(icr_startup | sipi_page);
 }
 
 } // namespace attack
@@ -239,6 +258,7 @@ void start_second_cpu(void (*main)())
 extern "C" void second_cpu_main()
 {
     using namespace attack;
+    cpus[1].frame = nullptr; // it may have come from anywhere
     cpu::cr3(kernel_root());
     load_tables(cpus[1]);
     cpu::cr4(cpu::cr4() | cr4::osfxsr | cr4::osxmmexcpt | cr4::osxsave);

@@ -90,6 +90,12 @@ void load_tables(Cpu &cpu);
 void machine_init(Cpu &cpu);
 // Runs `main` on the second vCPU.
 void start_second_cpu(void (*main)());
+// INIT, wherever it is; start_it_again() lets it begin with that `main` anew.
+void init_second_cpu();
+void start_it_again();
+void send_second_cpu(u32 interrupt); // the low half of the APIC's ICR
+inline constexpr u32 icr_nmi = 0x4400, icr_init = 0x4500, icr_startup = 0x4600;
+extern "C" volatile u64 nmis_taken; // by whichever vCPU
 
 extern "C" void enter(Cpu *cpu, Frame *frame);
 

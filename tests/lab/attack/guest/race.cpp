@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two vCPUs of one VM: one crosses, well and badly, while the other takes away what it crosses
-// with.
+// with, or sends it NMI, INIT, SIPI.
 #include "cases.hpp"
 
 namespace attack {
@@ -13,7 +13,8 @@ volatile u32 command; // of the second vCPU
 volatile u32 done;
 volatile u64 rounds_of_second, open_of_second;
 
-enum Command : u32 { none, arm_it, cross_on, stop };
+enum Command : u32 { none, arm_it, cross_on, look, stop };
+constexpr u64 interrupts = 16; // of a case
 
 bool left_for_last(u64 offset)
 {
@@ -43,8 +44,11 @@ bool attempt(Port &p, u64 turn)
     const u64 offset = turn * 7 * spacing % page_size;
     Frame f = p.at_offset(ELISA_ENTRY_OFF, false);
     switch (turn % 4) {
+    case 1: // by the front door, for a while
+        f.rsi = NOP_SPIN;
+        f.rdx = 16 * (turn & 255);
+        [[fallthrough]];
     case 0:
-    case 1: // by the front door
         p.run(f);
         return true;
     case 2: // elsewhere
@@ -74,6 +78,10 @@ void second_main_loop()
             }
             rounds_of_second = rounds_of_second + 1;
             break;
+        case look: // after INIT: is anything open?
+            command = none;
+            done = second.shut() && second.closed() ? 1 : 2;
+            break;
         case stop:
             command = none;
             done = 1;
@@ -101,6 +109,43 @@ void wait_for_second(u64 some)
     }
 }
 
+// So that what is sent meets it at one place or another.
+void let_it_run(u64 ticks)
+{
+    for (const u64 begin = cpu::rdtsc(); cpu::rdtsc() - begin < ticks;) {
+        cpu::pause();
+    }
+}
+
+// INIT while it crosses. What it was armed with must be gone when it begins anew.
+bool open_after_init(u64 round)
+{
+    let_it_run(round * 7919 % 30'000);
+    init_second_cpu();
+    command = none;
+    done = 0;
+    start_it_again();
+    return tell(look) != 1;
+}
+
+// NMIs, each of which is for its kernel, or SIPIs, which mean nothing to a vCPU that runs. False:
+// none of those NMIs has come, or more than were sent.
+bool disturb(bool nmi, u64 round)
+{
+    const u64 before = nmis_taken;
+    for (u64 i = 0; i < interrupts; ++i) {
+        let_it_run((round * 7919 + i * 104'729) % 30'000);
+        if (nmi) {
+            send_second_cpu(icr_nmi);
+        } else {
+            start_it_again();
+        }
+        wait_for_second(1);
+    }
+    const u64 taken = nmis_taken - before;
+    return nmi ? taken != 0 && taken <= interrupts : taken == 0;
+}
+
 // Attached anew and armed on both.
 bool start()
 {
@@ -116,7 +161,7 @@ void race(const Scale &scale)
         started = true;
         start_second_cpu(second_main_loop);
     }
-    enum Kind { both_cross, detach, take_over, arm_again, regions, kinds };
+    enum Kind { both_cross, detach, take_over, arm_again, regions, nmi, sipi, init, kinds };
     const u64 rounds = scale.whole ? 60 : 4;
     bool fresh = false; // attached, and armed on both
     for (u64 round = 0; round < rounds; ++round) {
@@ -128,13 +173,17 @@ void race(const Scale &scale)
                 say("FAILED race: cannot attach and arm both vCPUs");
                 finish(6);
             }
-            fresh = kind != detach && kind != take_over;
+            fresh = kind != detach && kind != take_over && kind != init;
             fill_entry_page();
             open_of_second = 0;
             command = cross_on;
             wait_for_second(10);
             bool open = false;
-            for (u64 turn = round; turn < round + 40; ++turn) {
+            bool lost = false;
+            if (kind == nmi || kind == sipi) {
+                lost = !disturb(kind == nmi, round);
+            }
+            for (u64 turn = round; turn < round + 40 && kind < nmi; ++turn) {
                 Call call{.rbx = port.handle};
                 switch (kind) {
                 case both_cross:
@@ -160,20 +209,25 @@ void race(const Scale &scale)
                     break;
                 }
             }
-            wait_for_second(20);
-            tell(stop);
+            if (kind == init) {
+                open = open_after_init(round);
+            } else {
+                wait_for_second(20);
+                tell(stop);
+            }
             empty_entry_page();
             open |= kind == detach && !port.shut();
             // The second vCPU's verdict counts like ours.
-            if (open || open_of_second != 0) {
+            if (open || open_of_second != 0 || lost) {
                 if (book.may_complain()) {
-                    say("FAILED race ", book.case_number(), ": a context is open");
+                    say("FAILED race ", book.case_number(), ": ",
+                        lost ? "NMIs that were not sent, or did not come" : "a context is open");
                 }
                 book.end_case(Outcome::failed);
             } else {
-                book.end_case(kind == both_cross || kind == arm_again || kind == regions
-                                  ? Outcome::ordinary
-                                  : Outcome::refused);
+                book.end_case(kind == init                          ? Outcome::self_harm
+                              : kind == detach || kind == take_over ? Outcome::refused
+                                                                    : Outcome::ordinary);
             }
         }
     }
