@@ -2,8 +2,10 @@
 #ifndef TESTS_RVS_STEPPED_HPP
 #define TESTS_RVS_STEPPED_HPP
 
+#include <cstdint>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +41,13 @@ class Stepped {
     {
         ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
         alive_ = waited();
+    }
+    // Its stack pointer: how far down it is.
+    [[nodiscard]] std::uint64_t stack() const
+    {
+        user_regs_struct registers{};
+        ptrace(PTRACE_GETREGS, pid_, nullptr, &registers);
+        return registers.rsp;
     }
     // As fast as it goes, to the end.
     void finish()
