@@ -7,6 +7,9 @@
 //     rvs_instructions                          a table: receivers and MACs against cost
 //     rvs_instructions SIZE BURST MACS PORTS    one row: frame size, burst, destination MACs,
 //                                               receiving ports
+//     rvs_instructions scaling                  how that grows from 2 to 64 ports and from 16 to
+//     4096
+//                                               MACs; fails if by more than 1.3
 //     rvs_instructions capture                  what captures cost; fails if one that is not of a
 //                                               frame's ports, or has ended, costs it anything
 //
@@ -61,7 +64,8 @@ struct Load {
     std::uint32_t size = 64;
     std::uint32_t burst = 32;
     std::uint32_t macs = 1;
-    std::uint32_t ports = 1;
+    std::uint32_t ports = 1; // that receive
+    std::uint32_t idle = 0;  // others
     Captured captured = Captured::nobody;
 };
 
@@ -82,6 +86,10 @@ class Traffic {
         // Memory for so many frames only: the headers of a burst are written anew each time.
         for (std::uint32_t i = 0; i < load.burst; ++i)
             staged_.push_back(sender_.stage(frame(mac(1000), mac(1), load.size)));
+        for (std::uint32_t p = 0; p < load.idle; ++p) {
+            idle_.push_back(std::make_unique<Guest>(world_, 1 + load.ports + p));
+            idle_.back()->join();
+        }
         if (load.captured != Captured::nobody)
             capture(load.captured);
         received_before_ = received();
@@ -148,6 +156,7 @@ class Traffic {
     World world_;
     Guest sender_;
     std::vector<Receiver> receivers_;
+    std::vector<std::unique_ptr<Guest>> idle_;
     std::unique_ptr<Guest> other_;
     Receiver capture_;
     std::vector<rvif_addr_t> staged_;
@@ -227,6 +236,40 @@ int table()
     return least > 0 ? 0 : 1;
 }
 
+// Ports that do nothing, addresses that nobody sends to, and those that a burst goes to. A burst to
+// one receiver is a run and costs less than the same to two, so receivers are counted from two on.
+int scaling()
+{
+    constexpr double most = 1.3;
+    struct Row {
+        const char *text;
+        Load from;
+        Load to;
+    };
+    const Row rows[] = {
+        {"one flow; 2 ports, and 62 idle ones", {}, {.idle = 62}},
+        {"16 MACs at a port; 2 ports, and 62 idle ones", {.macs = 16}, {.macs = 16, .idle = 62}},
+        {"2 ports; 16 MACs, 4096", {.macs = 16}, {.macs = 4096}},
+        {"64 ports; 16 MACs, 4096", {.macs = 16, .ports = 63}, {.macs = 4096, .ports = 63}},
+        {"16 MACs; 3 busy ports, 64", {.macs = 16, .ports = 2}, {.macs = 16, .ports = 63}},
+        {"3 busy ports, 16 MACs; 64, 4096", {.macs = 16, .ports = 2}, {.macs = 4096, .ports = 63}},
+    };
+    std::printf(
+        "Instructions in the switch per frame of 64 B, bursts of 32; at most %.1f times as many "
+        "are wanted.\n\n",
+        most);
+    bool good = true;
+    for (const Row &row : rows) {
+        const double few = cost(row.from, 2);
+        const double many = cost(row.to, 2);
+        const bool within = few > 0 && many > 0 && many <= most * few;
+        std::printf("%-48s%8.1f%8.1f  %.2f%s\n", row.text, few, many, many / few,
+                    within ? "" : "  too many");
+        good = good && within;
+    }
+    return good ? 0 : 1;
+}
+
 int captures()
 {
     constexpr struct {
@@ -263,6 +306,8 @@ int main(int argc, char **argv)
 {
     if (argc < 2)
         return table();
+    if (std::string_view{argv[1]} == "scaling")
+        return scaling();
     if (std::string_view{argv[1]} == "capture")
         return captures();
     const auto argument = [&](int i, std::uint32_t otherwise) {

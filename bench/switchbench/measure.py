@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -185,10 +183,14 @@ class Runner:
         command = [str(self.place.build / "bench/limit"), *map(str, self.place.cpus), str(size), str(self.plan.window_ms)]
 
         def once() -> tuple[dict[str, float], float]:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise BenchError(f"limit: {done.stderr.strip()}")
-            return json.loads(done.stdout), 0.0
+            limit = Traffic("limit", command, self.place.logs / "limit.log")
+            try:
+                limit.hear("begin")
+                cpu, begun = CpuTime(self.place.cpus, [limit.pid]), time.monotonic()
+                found = limit.hear("end")
+                return found, cpu.foreign() / (2 * (time.monotonic() - begun))
+            finally:
+                limit.end()
 
         return lambda: self._window(once, {"mpps": self.measured.limit.setdefault(size, Sample())})
 

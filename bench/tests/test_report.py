@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import unittest
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
@@ -80,6 +81,8 @@ class ReportTest(unittest.TestCase):
         target = next(target for target in report.acceptance(found) if target.what == what)
         self.assertIs(target.reached, False)
         self.assertEqual(target.got, 1.5)
+        table = report.acceptance_table([asdict(target)])
+        self.assertEqual(table[-1], f"| {what} | >= 1.7 | near 2.00, reached (3, 3); far 1.50, missed (3, 3) | missed |")
 
     def test_systems_that_never_shared_a_state_are_not_compared(self) -> None:
         found = Measured()

@@ -88,18 +88,18 @@ TEST(Rvs, MulticastReachesEveryOtherPort)
     EXPECT_EQ(lan.at(2, 0), Frames{f});
 }
 
-TEST(Rvs, FloodReachesAllOfSixtyPorts)
+TEST(Rvs, FloodReachesEachOfAllPorts)
 {
     GuestOptions options;
     options.buffers = 64;
-    Lan lan{60, options};
-    for (std::size_t i = 1; i < 60; ++i)
+    Lan lan{RVIF_MAX_PORTS, options};
+    for (std::size_t i = 1; i < RVIF_MAX_PORTS; ++i)
         (void)lan.at(i, 0);
     const Bytes f = frame(broadcast, mac(1), 200);
-    for (std::size_t i = 1; i < 60; ++i)
+    for (std::size_t i = 1; i < RVIF_MAX_PORTS; ++i)
         lan[i].post(lan[0].source(), 1);
     EXPECT_EQ(lan[0].send(f), 1);
-    for (std::size_t i = 1; i < 60; ++i)
+    for (std::size_t i = 1; i < RVIF_MAX_PORTS; ++i)
         EXPECT_EQ(lan.at(i, 0), Frames{f}) << "port " << i;
 }
 
