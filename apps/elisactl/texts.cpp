@@ -119,7 +119,7 @@ std::string fish_completion(const std::vector<Step> &steps)
            patterns(steps, " ") +
            "\n                set place (string trim \"$place $word\")\n"
            "        end\n    end\n    switch $place\n" +
-           cases(steps, "        case '{path}'\n            string split ' ' '{words}'\n") +
+           cases(steps, "        case '{path}'\n            string split -- ' ' '{words}'\n") +
            "    end\n"
            "end\n"
            "complete -c elisactl -a '(__elisactl_words)'\n";
