@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <rte_ethdev.h>
+#include <string_view>
 #include <vector>
 
 namespace uplink {
@@ -32,8 +33,11 @@ Abilities abilities(std::uint16_t id)
         return {};
     }
     const bool checksums = (info.tx_offload_capa & tx_checksums) == tx_checksums;
+    // It compares a segment, Ethernet header and all, with the MTU: full ones are refused.
+    const bool cuts_badly = std::string_view{info.driver_name} == "net_tap";
     return {.checksums = checksums,
-            .segmentation = checksums && (info.tx_offload_capa & tx_segments) == tx_segments};
+            .segmentation =
+                checksums && !cuts_badly && (info.tx_offload_capa & tx_segments) == tx_segments};
 }
 
 Port::Port(std::uint16_t id) : id_{id}, name_{name_of(id)} {}

@@ -237,20 +237,44 @@ class UplinkTest(unittest.TestCase):
         for process in (sockets, more, others, *uplinks):
             self.ends(process)
 
-    def test_an_uplink_by_a_driver_of_dpdks(self) -> None:
+    def by_driver(self, driver: str) -> None:
+        """An uplink by a driver of DPDK's at a kernel's interface."""
         self.bed.manager()
         bridge = self.bridge()
         host, far = self.machine(bridge, "host", "up0"), self.machine(bridge, "far", "eth0")
-        # What this driver cannot know of: see docs/networks.md.
+        # What such a driver cannot know of: see docs/networks.md.
         bridge.run("ethtool", "-K", "host", "tx", "off", "gro", "off")
-        program = self.uplink(host, "uplink", ["--port", "net_af_packet0,iface=up0"])
-        program.until_says("warning: net_af_packet cannot tell")
+        program = self.uplink(host, "uplink", ["--port", f"{driver}0,iface=up0"])
+        program.until_says(f"warning: {driver} cannot tell")
         guest, sockets = self.tap("guest", "10.9.0.1/24")
         far.up("eth0", "10.9.0.2/24")
         guest.answers("10.9.0.2")
         self.assertEqual((5, 5), guest.ping("10.9.0.2"))
         self.moves(guest, far, "10.9.0.2")
         self.moves(guest, far, "10.9.0.2", "--reverse")
+        self.ends(sockets)
+        self.ends(program)
+
+    def test_an_uplink_by_af_packet(self) -> None:
+        self.by_driver("net_af_packet")
+
+    def test_an_uplink_by_af_xdp(self) -> None:
+        self.by_driver("net_af_xdp")
+
+    def test_sockets_by_dpdks_tap(self) -> None:
+        """DPDK's driver for TAP interfaces in the place of --tap, as any other port."""
+        self.bed.manager()
+        a = self.namespace("a")
+        program = self.uplink(a, "a", ["--port", "net_tap0,iface=dtap0"])
+        b, sockets = self.tap("b", "10.9.0.2/24", "fd00::2/64")
+        a.up("dtap0", "10.9.0.1/24", "fd00::1/64")
+        a.answers("10.9.0.2")
+        self.assertEqual((5, 5), b.ping("fd00::1"))
+        self.moves(a, b, "10.9.0.2")
+        # From sockets that leave TCP's frames whole: this driver cannot cut them, the switch has to.
+        self.moves(a, b, "10.9.0.2", "--reverse")
+        self.moves(a, b, "fd00::2", "--reverse")
+        self.moves(a, b, "10.9.0.2", "--udp", "--bitrate", "50M")
         self.ends(sockets)
         self.ends(program)
 
