@@ -2,178 +2,19 @@
 #include "config.hpp"
 
 #include "elisa/doorbell.hpp"
+#include "toml_reader.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <fstream>
-#include <numeric>
 #include <span>
-#include <sstream>
-#include <toml++/toml.h>
 
 namespace vmnet {
 namespace {
 
 using elisa::Error;
 using elisa::Result;
-
-// How many letters must be changed, added or taken away to make one of the other.
-std::size_t distance(std::string_view a, std::string_view b)
-{
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t before = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t replaced = before + (a[i - 1] != b[j - 1] ? 1 : 0);
-            before = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-        }
-    }
-    return row.back();
-}
-
-// What somebody may have meant who wrote `key`, as the end of a sentence.
-std::string suggestion(std::string_view key, std::span<const std::string_view> known)
-{
-    const auto nearest = std::ranges::min_element(
-        known, {}, [&](std::string_view one) { return distance(key, one); });
-    if (nearest != known.end() && distance(key, *nearest) <= 1 + key.size() / 4) {
-        return ": did you mean '" + std::string{*nearest} + "'?";
-    }
-    std::string all = " (there are: ";
-    for (const std::string_view one : known) {
-        all += (all.back() == ' ' ? "" : ", ") + std::string{one};
-    }
-    return all + ")";
-}
-
-// Reads one table and remembers the first thing that is wrong with it.
-class Reader {
-  public:
-    Reader(const toml::table &table, std::string_view origin, std::string_view where)
-        : table_{table}, origin_{origin}, where_{where}
-    {
-    }
-
-    void allow_only(std::initializer_list<std::string_view> keys)
-    {
-        for (const auto &[key, node] : table_) {
-            if (std::ranges::find(keys, key.str()) == keys.end()) {
-                complain(key.source().begin.line != 0 ? key.source() : node.source(),
-                         where_ + ": unknown key '" + std::string{key.str()} + "'" +
-                             suggestion(key.str(), std::span{keys.begin(), keys.size()}));
-            }
-        }
-    }
-
-    [[nodiscard]] std::optional<std::string> text(std::string_view key)
-    {
-        const toml::node *const node = table_.get(key);
-        if (node == nullptr) {
-            return std::nullopt;
-        }
-        const auto *const value = node->as_string();
-        if (value == nullptr) {
-            complain(node->source(), name(key) + " must be a string");
-            return std::nullopt;
-        }
-        return value->get();
-    }
-
-    [[nodiscard]] std::optional<std::string> one_of(std::string_view key,
-                                                    std::initializer_list<std::string_view> values)
-    {
-        auto given = text(key);
-        if (given && std::ranges::find(values, *given) == values.end()) {
-            complain_at(key, "does not know '" + *given + "'" +
-                                 suggestion(*given, std::span{values.begin(), values.size()}));
-        }
-        return given;
-    }
-
-    void number(std::string_view key, std::uint32_t &value, std::int64_t least, std::int64_t most)
-    {
-        const toml::node *const node = table_.get(key);
-        if (node == nullptr) {
-            return;
-        }
-        const auto *const given = node->as_integer();
-        if (given == nullptr || given->get() < least || given->get() > most) {
-            complain(node->source(), name(key) + " must be a number from " + std::to_string(least) +
-                                         " to " + std::to_string(most));
-            return;
-        }
-        value = static_cast<std::uint32_t>(given->get());
-    }
-
-    void flag(std::string_view key, bool &value)
-    {
-        const toml::node *const node = table_.get(key);
-        if (node == nullptr) {
-            return;
-        }
-        if (const auto *const given = node->as_boolean(); given != nullptr) {
-            value = given->get();
-        } else {
-            complain(node->source(), name(key) + " must be true or false");
-        }
-    }
-
-    // Calls each(node) for the elements of an array.
-    template <class Each>
-    void list(std::string_view key, std::size_t most, const std::string &what, Each each)
-    {
-        const toml::node *const node = table_.get(key);
-        if (node == nullptr) {
-            return;
-        }
-        const auto *const array = node->as_array();
-        if (array == nullptr || array->empty() || array->size() > most) {
-            complain(node->source(),
-                     name(key) + " must be a list of 1 to " + std::to_string(most) + " " + what);
-            return;
-        }
-        for (const toml::node &element : *array) {
-            if (!each(element)) {
-                complain(element.source(), name(key) + " has an element that is none of " + what);
-                return;
-            }
-        }
-    }
-
-    [[nodiscard]] bool has(std::string_view key) const { return table_.get(key) != nullptr; }
-
-    void complain_at(std::string_view key, const std::string &what)
-    {
-        const toml::node *const node = table_.get(key);
-        complain(node != nullptr ? node->source() : table_.source(), name(key) + " " + what);
-    }
-
-    [[nodiscard]] const std::optional<Error> &error() const noexcept { return error_; }
-
-  private:
-    [[nodiscard]] std::string name(std::string_view key) const
-    {
-        return where_ + ": '" + std::string{key} + "'";
-    }
-
-    void complain(const toml::source_region &source, const std::string &what)
-    {
-        if (!error_) {
-            error_ = Error{elisa::make_error_code(elisa::Errc::invalid),
-                           origin_ + ":" + std::to_string(source.begin.line) + ": " + what};
-        }
-    }
-
-    const toml::table &table_;
-    std::string origin_;
-    std::string where_;
-    std::optional<Error> error_;
-};
+using Reader = apps::TomlReader;
 
 std::optional<Error> read_switch(const toml::table &table, std::string_view origin, Config &config)
 {
@@ -470,14 +311,11 @@ std::string format_mac(std::uint64_t mac)
 
 Result<Config> parse_config(std::string_view text, std::string_view origin)
 {
-    toml::table root;
-    try {
-        root = toml::parse(text, origin);
-    } catch (const toml::parse_error &error) {
-        return Error{elisa::make_error_code(elisa::Errc::invalid),
-                     std::string{origin} + ":" + std::to_string(error.source().begin.line) + ": " +
-                         std::string{error.description()}};
+    const auto parsed = apps::parse_toml(text, origin);
+    if (!parsed) {
+        return parsed.error();
     }
+    const toml::table &root = *parsed;
 
     Config config;
     Reader reader{root, origin, "top level"};
@@ -542,7 +380,7 @@ Result<GuestConfig> change_guest(const Config &config, const GuestConfig &base,
         if (std::ranges::find(keys, key) == keys.end()) {
             return Error{elisa::make_error_code(elisa::Errc::invalid),
                          "settings: '" + key + "' cannot be changed" +
-                             suggestion(key, std::span{keys.begin(), keys.size()})};
+                             apps::suggestion(key, std::span{keys.begin(), keys.size()})};
         }
     }
     Reader reader{table, origin, "port"};
@@ -593,16 +431,11 @@ Result<GuestConfig> change_guest(const Config &config, const GuestConfig &base,
 
 Result<Config> load_config(const std::filesystem::path &path)
 {
-    std::ifstream file{path};
-    if (!file) {
-        return elisa::errno_error(errno, path.string());
+    const auto text = apps::read_file(path);
+    if (!text) {
+        return text.error();
     }
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (file.bad() || text.bad()) {
-        return elisa::errno_error(EIO, path.string());
-    }
-    return parse_config(text.str(), path.string());
+    return parse_config(*text, path.string());
 }
 
 Result<Config> load_config(const ConfigSource &source)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `kvs manager`: makes the store and admits guests.
+#include "config.hpp"
 #include "connection.hpp"
 #include "direct_server.hpp"
 #include "program.hpp"
@@ -20,7 +21,38 @@ struct Options {
     std::vector<std::string> guests;
     std::uint64_t keys = 65536;
     bool exit_when_idle = false;
+    std::string config;
+    bool check = false;
+    bool export_given = false; // on the command line, which the file does not change
+    bool keys_given = false;
 };
+
+// The file's guests, then those of the command line.
+elisa::Result<Guests> admitted(Options &options)
+{
+    std::vector<GuestSpec> specs;
+    if (!options.config.empty()) {
+        auto config = load_config(options.config);
+        if (!config) {
+            return config.error();
+        }
+        specs = std::move(config->guests);
+        if (config->export_name && !options.export_given) {
+            options.export_name = *config->export_name;
+        }
+        if (config->keys && !options.keys_given) {
+            options.keys = *config->keys;
+        }
+    }
+    for (const std::string &text : options.guests) {
+        auto spec = parse_guest(text);
+        if (!spec) {
+            return spec.error();
+        }
+        specs.push_back(std::move(*spec));
+    }
+    return Guests::create(specs, options.keys);
+}
 
 void report(const Store &store, const Guests &guests, const Options &options)
 {
@@ -48,11 +80,15 @@ int direct(const Guests &guests, const Options &options)
     return 0;
 }
 
-int manage(const Options &options)
+int manage(Options options)
 {
-    const auto guests = Guests::parse(options.guests, options.keys);
+    const auto guests = admitted(options);
     if (!guests) {
         return apps::fail("kvs", guests.error());
+    }
+    if (options.check) {
+        std::printf("kvs: the configuration is good: %u port(s)\n", guests->layout().ports);
+        return 0;
     }
     if (options.backend == "direct") {
         return direct(*guests, options);
@@ -101,17 +137,19 @@ void add_manager(CLI::App &app, int &status)
     const auto options = std::make_shared<Options>();
     auto *const command =
         app.add_subcommand("manager", "Make the store and admit guests (in the manager's VM)");
-    command
-        ->add_option(
-            "--guest", options->guests,
-            "LABEL[,namespace=NAME][,memory=MIB][,sessions=N]: may use the store; may be repeated. "
-            "Guests of one namespace share its keys (default: one of its own); memory=0: may only read")
-        ->required();
-    command->add_option("--keys", options->keys, "Keys that each namespace's index is made for")
-        ->check(CLI::Range(std::uint64_t{16}, std::uint64_t{1} << 31))
-        ->capture_default_str();
-    command->add_option("--export", options->export_name, "Name of the export")
-        ->capture_default_str();
+    command->add_option(
+        "--guest", options->guests,
+        "LABEL[,namespace=NAME][,memory=MIB][,sessions=N]: may use the store; may be repeated. "
+        "Guests of one namespace share its keys (default: one of its own); memory=0: may only read");
+    command->add_option("--config", options->config,
+                        "TOML file with [store] and a [[guest]] for each that may use it");
+    command->add_flag("--check", options->check, "Only look whether the configuration is good");
+    auto *const keys =
+        command->add_option("--keys", options->keys, "Keys that each namespace's index is made for")
+            ->check(CLI::Range(std::uint64_t{least_keys}, std::uint64_t{most_keys}))
+            ->capture_default_str();
+    auto *const name = command->add_option("--export", options->export_name, "Name of the export")
+                           ->capture_default_str();
     command->add_option("--image", options->image, "The store: name or path")
         ->capture_default_str();
     command->add_flag("--exit-when-idle", options->exit_when_idle,
@@ -122,9 +160,11 @@ void add_manager(CLI::App &app, int &status)
         ->check(CLI::IsMember({"elisa", "direct"}))
         ->capture_default_str();
     command->add_option("--socket", options->socket, "With direct: where to listen");
-    command->set_config("--config", "",
-                        "TOML file with these options: guest = [\"a,namespace=x\", ...]");
-    command->callback([options, &status] { status = manage(*options); });
+    command->callback([options, keys, name, &status] {
+        options->keys_given = keys->count() != 0;
+        options->export_given = name->count() != 0;
+        status = manage(*options);
+    });
 }
 
 } // namespace kvs::cli

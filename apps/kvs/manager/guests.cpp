@@ -27,7 +27,9 @@ Result<std::uint32_t> number(std::string_view text, std::string_view what, std::
     return value;
 }
 
-Result<GuestSpec> parse_one(std::string_view text)
+} // namespace
+
+Result<GuestSpec> parse_guest(std::string_view text)
 {
     GuestSpec spec;
     for (bool first = true; first || !text.empty(); first = false) {
@@ -50,7 +52,7 @@ Result<GuestSpec> parse_one(std::string_view text)
             spec.space = value;
         } else if (key == "memory" || key == "sessions") {
             const bool memory = key == "memory";
-            auto given = number(value, key, memory ? 1u << 17 : KVS_MAX_PORTS);
+            auto given = number(value, key, memory ? most_memory : KVS_MAX_PORTS);
             if (!given) {
                 return given.error();
             }
@@ -67,37 +69,31 @@ Result<GuestSpec> parse_one(std::string_view text)
     return spec;
 }
 
-} // namespace
-
-Result<Guests> Guests::parse(const std::vector<std::string> &specs, std::uint64_t keys)
+Result<Guests> Guests::create(const std::vector<GuestSpec> &specs, std::uint64_t keys)
 {
     Guests guests;
-    for (const std::string &text : specs) {
-        auto spec = parse_one(text);
-        if (!spec) {
-            return spec.error();
-        }
-        const auto known = std::ranges::find(guests.spaces_, spec->space);
+    for (const GuestSpec &spec : specs) {
+        const auto known = std::ranges::find(guests.spaces_, spec.space);
         const auto space = static_cast<std::uint32_t>(known - guests.spaces_.begin());
         if (known == guests.spaces_.end()) {
             if (guests.spaces_.size() == KVS_MAX_PORTS) {
                 return make_error(Errc::quota, "there are more than 64 namespaces");
             }
-            guests.spaces_.push_back(spec->space);
+            guests.spaces_.push_back(spec.space);
             guests.layout_.keys[space] = keys;
         }
-        for (std::uint32_t s = 0; s < spec->sessions; ++s) {
+        for (std::uint32_t s = 0; s < spec.sessions; ++s) {
             if (guests.layout_.ports == KVS_MAX_PORTS) {
                 return make_error(Errc::quota, "all guests together have more than " +
                                                    std::to_string(KVS_MAX_PORTS) + " sessions");
             }
-            guests.layout_.port[guests.layout_.ports++] = {space,
-                                                           std::uint64_t{spec->memory} << 20};
-            guests.owners_.push_back(spec->label);
+            guests.layout_.port[guests.layout_.ports++] = {space, std::uint64_t{spec.memory} << 20};
+            guests.owners_.push_back(spec.label);
         }
     }
     if (guests.owners_.empty()) {
-        return make_error(Errc::invalid, "nobody is admitted: give --guest LABEL");
+        return make_error(Errc::invalid,
+                          "nobody is admitted: give --guest LABEL, or --config with a [[guest]]");
     }
     if (::getrandom(guests.layout_.seed, sizeof(guests.layout_.seed), 0) !=
         sizeof(guests.layout_.seed)) {

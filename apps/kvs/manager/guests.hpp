@@ -22,10 +22,14 @@ struct GuestSpec {
     std::uint32_t sessions = 1;
 };
 
+constexpr std::uint32_t most_memory = 1u << 17;
+
+[[nodiscard]] elisa::Result<GuestSpec> parse_guest(std::string_view text);
+
 class Guests {
   public:
-    [[nodiscard]] static elisa::Result<Guests> parse(const std::vector<std::string> &specs,
-                                                     std::uint64_t keys);
+    [[nodiscard]] static elisa::Result<Guests> create(const std::vector<GuestSpec> &specs,
+                                                      std::uint64_t keys);
 
     [[nodiscard]] const Layout &layout() const noexcept { return layout_; }
     // The port of a label's session; the message says why there is none.
