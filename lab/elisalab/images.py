@@ -27,8 +27,8 @@ _QEMU_FIRMWARE = (
     "seabios/bios-256k.bin seabios/bios-microvm.bin seabios/vgabios-stdvga.bin"
 ).split()
 _PYTHON_SKIP = (
-    "config-3.11-*", "test", "lib2to3", "pydoc_data", "distutils", "asyncio", "unittest", "xml", "http", "email",
-    "idlelib", "ensurepip", "tkinter", "turtledemo", "*.opt-1.pyc", "*.opt-2.pyc", "sitecustomize.py", "venv",
+    "config-3.11-*", "test", "lib2to3", "pydoc_data", "distutils", "asyncio", "unittest", "http", "email",
+    "sax", "dom", "idlelib", "ensurepip", "tkinter", "turtledemo", "*.opt-1.pyc", "*.opt-2.pyc", "sitecustomize.py", "venv",
     "multiprocessing", "curses", "dbm", "sqlite3", "wsgiref", "lib-dynload",
 )
 _WITH_DPDK = ("dpdk", "sockets")

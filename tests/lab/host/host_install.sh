@@ -38,6 +38,7 @@ is_stock() {
 is_patched() {
 	[ "$(cut -c 1-6 /sys/module/kvm_intel/version)" = elisa- ] || fail "kvm_intel is not the patched one"
 	[ -c /dev/elisa ] && [ -e $boot ] || fail "no /dev/elisa, or nothing at boot"
+	[ "$(stat -c %a:%u:%g /dev/elisa)" = 600:0:0 ] || fail "/dev/elisa is not root's alone"
 	elisa_host status | grep -q '^kvm_intel *patched$' || fail "status does not say so"
 }
 
