@@ -51,24 +51,30 @@ void elisa_vm_end(struct elisa_vm *vm)
 
 /*
  * A vCPU that was in long mode starts in another one: the VM was reset from outside.
- * Its memory is about to be used anew, so nothing of it may stay mapped. (INIT, by which
- * a guest starts a processor again, has stopped it before it comes here.)
+ * Its memory is about to be used anew, so nothing of it may stay mapped: no region, and no
+ * export, whose image would take for its own data what the VM has there now. (INIT, by
+ * which a guest starts a processor again, has stopped it before it comes here.)
  */
 void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
-	struct elisa_attachment *att, *next;
+	struct elisa_armed_vcpu *av = to_armed(ev);
+	struct elisa_attachment *att, *next_att;
+	struct elisa_export *export, *next;
 	struct elisa_vm *vm;
 
 	/* KVM_SET_SREGS may have set CR3, which 6.1 flushes nothing for: the gate's page must not be
 	 * in the TLB any more when CR3 names memory of the guest's choice (I4). */
 	kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
-	if (elisa_kvm_long_mode(vcpu) || ev->stopped)
+	if (elisa_kvm_long_mode(vcpu) || (ev->stopped && (!av->watched || av->started_anew)))
 		return;
 	mutex_lock(&elisa_lock);
 	vm = elisa_vm_of(vcpu->kvm);
-	if (vm)
-		list_for_each_entry_safe(att, next, &vm->attachments, vm_link)
+	if (vm) {
+		list_for_each_entry_safe(att, next_att, &vm->attachments, vm_link)
 			elisa_detach(att);
+		list_for_each_entry_safe(export, next, &vm->exports, vm_link)
+			elisa_export_end(export);
+	}
 	elisa_unlock();
 }
 
