@@ -25,6 +25,14 @@ _EXIT_LINE = re.compile(r"ELISA-EXIT (\d+)")
 _MAX_LINE = 16384
 
 
+def reported(text: str) -> object:
+    """What a program reports on the rest of an ELISA-RESULT line. Its kernel may have spoken before the line ended."""
+    try:
+        return json.JSONDecoder().raw_decode(text)[0]
+    except ValueError:
+        return {"unreadable": text}
+
+
 class Vm:
     def __init__(self, spec: dict, host: Host, events, scratch: Path) -> None:
         self.spec = spec
@@ -188,10 +196,7 @@ class Vm:
             self.snapshot(rest.strip())
         _, marker, rest = line.partition("ELISA-RESULT ")
         if marker:
-            try:
-                self.results.append(json.loads(rest))
-            except ValueError:
-                self.results.append({"unreadable": rest})
+            self.results.append(reported(rest))
 
     def snapshot(self, name: str) -> None:
         """Keep KVM's counters of this VM under a name."""

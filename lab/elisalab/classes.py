@@ -42,6 +42,9 @@ def found(rows: list[Class], results: dict[str, dict[str, Any]], problems: list[
              for row in rows if row["cases"] != sum(row[key] for key in OUTCOMES)]
     told += [f"{row['name']}: no case was played" for row in rows if not row["cases"]]
     told += problems
+    told += [f"{name}: VM {vm} reported what cannot be read: {said['unreadable']}"
+             for name, result in results.items() for vm, seen in result["vms"].items()
+             for said in seen.get("results", []) if isinstance(said, dict) and "unreadable" in said]
     told += [f"the host's kernel: {line}" for line in warnings]
     told += [f"{name}: {result['error']}" for name, result in results.items() if not result["ok"]]
     return {"classes": rows, "host_warnings": len(warnings), "problems": told}

@@ -18,6 +18,7 @@ from events import Events  # noqa: E402
 from host import Host  # noqa: E402
 from kernel_log import KernelLog, trouble  # noqa: E402
 from play import Stage, StepFailed, play  # noqa: E402
+from vm import reported  # noqa: E402
 
 
 class Playing(unittest.TestCase):
@@ -92,6 +93,14 @@ class WaitingForTheEndOfAVm(unittest.TestCase):
                 vm._process.kill()
                 vm._process.communicate()
             events.close()
+
+
+class Results(unittest.TestCase):
+    def test_a_result_is_read_though_the_guest_s_kernel_spoke_before_the_line_ended(self) -> None:
+        self.assertEqual(reported('{"ok": true}NMI: PCI system error (SERR) for reason ff'), {"ok": True})
+
+    def test_what_is_no_json_is_kept_as_such(self) -> None:
+        self.assertEqual(reported('{"ok": NMI'), {"unreadable": '{"ok": NMI'})
 
 
 class KernelTrouble(unittest.TestCase):

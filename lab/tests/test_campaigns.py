@@ -70,6 +70,9 @@ class SweepTest(unittest.TestCase):
     def test_an_event_at_some_instructions_only_is_a_failure(self) -> None:
         self.assertIn("only at 15", swept(said(kill=event(self_harm=15)))["problems"][0])
 
+    def test_a_report_that_cannot_be_read_is_a_failure(self) -> None:
+        self.assertTrue(campaigns.failed(swept(said(kill=event(self_harm=PLACES)), {"unreadable": '{"probe": NMI'})))
+
     def test_cases_without_an_outcome_are_a_failure(self) -> None:
         self.assertTrue(campaigns.failed(swept(said(kill={"cases": PLACES, "self_harm": PLACES - 1, "wrong": []}))))
 
