@@ -32,6 +32,7 @@ void add(rvs::PortStats &to, const rvs::PortStats &more)
     to.cuts += more.cuts;
     to.timed_frames += more.timed_frames;
     to.timed_cycles += more.timed_cycles;
+    to.inside += more.inside;
     for (std::size_t i = 0; i < RVIF_DROP_REASONS; ++i) {
         to.frames.drops[i] += more.frames.drops[i];
     }
@@ -58,6 +59,7 @@ apps::Json to_json(const std::vector<PortRecord> &ports)
                        {"rx_bytes", frames.rx_bytes},
                        {"copies", port.stats.copies},
                        {"flooded", port.stats.flooded},
+                       {"inside", port.stats.inside},
                        {"crossings", frames.crossings},
                        {"timed_frames", port.stats.timed_frames},
                        {"timed_cycles", port.stats.timed_cycles},

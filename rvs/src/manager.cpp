@@ -615,6 +615,7 @@ void Core::collect(std::uint32_t index, PortStats &out) const
         out.cuts += tx.counters.cuts.get();
         out.timed_frames += tx.counters.timed_frames.get();
         out.timed_cycles += tx.counters.timed_cycles.get();
+        out.inside += tx.busy.held() ? 1 : 0;
         for (std::uint32_t r = receiver_reasons; r < RVIF_DROP_REASONS; ++r)
             out.frames.drops[r] += tx.counters.drops[r].get();
     }

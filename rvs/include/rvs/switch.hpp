@@ -124,6 +124,9 @@ struct PortStats {
     // and what the time-stamp counter went on by, whatever the CPU did meanwhile.
     std::uint64_t timed_frames;
     std::uint64_t timed_cycles;
+    // Transmit queues that a call is in, or was in when it was cut short or killed. Of its frames
+    // some may be delivered, and what it counts at its end is not counted.
+    std::uint64_t inside;
 };
 
 struct FdbEntry {

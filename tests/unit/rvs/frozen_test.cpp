@@ -99,7 +99,11 @@ struct RvsFrozen : testing::Test {
                     visit();
                 if (steps % 1024 == 1000) // not so often that addresses are forgotten
                     net.world->tick();
-                inside += steps % 16 == 0 && victim->transmit(0) == -RVIF_E_BUSY ? 1 : 0;
+                if (steps % 16 != 0)
+                    continue;
+                const bool busy = victim->transmit(0) == -RVIF_E_BUSY;
+                inside += busy ? 1 : 0;
+                ASSERT_EQ(victim->stats().inside, busy ? 1u : 0u);
             }
         }
         EXPECT_GT(steps, 100u) << "it was not stepped";
