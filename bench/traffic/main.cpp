@@ -167,8 +167,8 @@ class Program {
                 break;
             }
         }
-        answer(R"({"event": "stopped", "sent": %lu, "refused": %lu})", source.sent(),
-               source.refused());
+        answer(R"({"event": "stopped", "sent": %lu, "refused": %lu, "received": %lu})",
+               source.sent(), source.refused(), sink.counts().frames);
     }
 
     void ping(const Command &command, const Control &control)
