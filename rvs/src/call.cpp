@@ -42,6 +42,8 @@ std::int64_t Switch::call(PortId self, std::uint64_t op, std::uint64_t a1, std::
         return core.rss(cpu, index, a1);
     case RVIF_OP_RECOVER:
         return core.recover(cpu, index, a1, a2);
+    case RVIF_OP_QUEUE_STATS:
+        return core.queue_stats(index, a1, a2);
     default:
         return -RVIF_E_OP;
     }

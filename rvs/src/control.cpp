@@ -324,6 +324,19 @@ std::int64_t Core::stats(std::uint32_t self, rvif_addr_t address)
     return 0;
 }
 
+std::int64_t Core::queue_stats(std::uint32_t self, rvif_addr_t address, std::uint64_t queue)
+{
+    if (queue >= RVIF_MAX_QUEUES)
+        return -RVIF_E_QUEUE;
+    Address at = 0;
+    if (!resolve_struct<rvif_port_stats>(ports[self].regions, address, 8, at))
+        return -RVIF_E_ADDR;
+    PortStats sent{};
+    add_sent(&ports[self].tx[queue], 1, sent);
+    write_stats(at, sent.frames);
+    return 0;
+}
+
 void Core::source_live(std::uint32_t source, bool live)
 {
     std::atomic<std::uint64_t> &word = live_sources[source / 64];

@@ -69,6 +69,7 @@ class Core final : public Switch {
     std::int64_t stop(std::uint32_t cpu, std::uint32_t self);
     std::int64_t set_mac(std::uint32_t cpu, std::uint32_t self, std::uint64_t mac);
     std::int64_t stats(std::uint32_t self, rvif_addr_t address);
+    std::int64_t queue_stats(std::uint32_t self, rvif_addr_t address, std::uint64_t queue);
     std::int64_t sources(std::uint32_t self, rvif_addr_t address) const;
     std::int64_t rx_mode(std::uint32_t self, std::uint64_t mode);
     std::int64_t rss(std::uint32_t cpu, std::uint32_t self, rvif_addr_t address);
@@ -80,6 +81,7 @@ class Core final : public Switch {
     void fulfil(const Journal &journal, std::uint32_t source);
     void source_live(std::uint32_t source, bool live);
     void collect(std::uint32_t port, PortStats &out) const;
+    static void add_sent(const TxQueue *queues, std::uint32_t count, PortStats &out);
     void sum_received(std::uint32_t port, std::uint64_t (&out)[2 + receiver_reasons]) const;
 };
 

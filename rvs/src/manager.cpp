@@ -606,7 +606,13 @@ void Core::collect(std::uint32_t index, PortStats &out) const
         out.frames.drops[r] = received[2 + r];
 
     out.frames.crossings = port.control_calls.load();
-    for (const TxQueue &tx : port.tx) {
+    add_sent(port.tx, RVIF_MAX_QUEUES, out);
+}
+
+void Core::add_sent(const TxQueue *queues, std::uint32_t count, PortStats &out)
+{
+    for (std::uint32_t q = 0; q < count; ++q) {
+        const TxQueue &tx = queues[q];
         out.frames.tx_frames += tx.counters.frames.get();
         out.frames.tx_bytes += tx.counters.bytes.get();
         out.frames.crossings += tx.calls.load();
@@ -652,6 +658,17 @@ bool Switch::port_stats(PortId id, PortStats &stats) const
     if (number(id) >= RVIF_MAX_PORTS || !core.ports[number(id)].open.load())
         return false;
     core.collect(number(id), stats);
+    return true;
+}
+
+bool Switch::queue_stats(PortId id, std::uint32_t tx_queue, PortStats &stats) const
+{
+    const Core &core = core_of(this);
+    if (number(id) >= RVIF_MAX_PORTS || tx_queue >= RVIF_MAX_QUEUES ||
+        !core.ports[number(id)].open.load())
+        return false;
+    stats = PortStats{};
+    Core::add_sent(&core.ports[number(id)].tx[tx_queue], 1, stats);
     return true;
 }
 

@@ -168,7 +168,8 @@ struct rvif_sources {
 #define RVIF_RX_MODE_ALLMULTI 0x2u /* all multicast */
 #define RVIF_RX_MODES         0x3u
 
-/* Read-out of RVIF_OP_STATS, written by the switch to the caller's region. */
+/* Read-out of RVIF_OP_STATS and RVIF_OP_QUEUE_STATS, written by the switch to the caller's region.
+ * Of a queue: what came of the frames sent from it; rx_* and the receiver's reasons are 0. */
 struct rvif_port_stats {
 	uint64_t rx_frames; /* delivered to this port */
 	uint64_t rx_bytes;
@@ -234,6 +235,7 @@ enum rvif_op {
 	 * a3 -> descriptors that it consumed; the others are as if it had not been made. From the
 	 * same vCPU, any number of times. */
 	RVIF_OP_RECOVER,
+	RVIF_OP_QUEUE_STATS, /* a1 address for rvif_port_stats, a2 tx queue -> 0 */
 	RVIF_OPS
 };
 

@@ -220,6 +220,8 @@ class Switch {
     // False: the port is closed.
     bool port_info(PortId port, PortInfo &info) const;
     bool port_stats(PortId port, PortStats &stats) const;
+    // The same of what was sent from one of its tx queues.
+    bool queue_stats(PortId port, std::uint32_t tx_queue, PortStats &stats) const;
 
     // Bitmap of open ports.
     [[nodiscard]] std::uint64_t ports() const;

@@ -102,11 +102,13 @@ std::int64_t Guests::call(std::uint32_t p, std::uint64_t op, std::uint64_t a1, s
 void Guests::ask(std::uint32_t p, std::uint64_t op, std::uint64_t a1, std::uint64_t a2)
 {
     Port &port = now_.port[p];
-    const std::uint64_t len = op == RVIF_OP_STATS     ? sizeof(rvif_port_stats)
-                              : op == RVIF_OP_SOURCES ? sizeof(rvif_sources)
-                                                      : 0;
+    const bool of_queue = op == RVIF_OP_QUEUE_STATS;
+    const std::uint64_t len = op == RVIF_OP_STATS || of_queue ? sizeof(rvif_port_stats)
+                              : op == RVIF_OP_SOURCES         ? sizeof(rvif_sources)
+                                                              : 0;
     const std::uint64_t offset = RVIF_ADDR_OFFSET(a1);
-    const bool named = len != 0 && offset % 8 == 0 && registered(p, a1, len);
+    const bool no_queue = of_queue && a2 >= RVIF_MAX_QUEUES;
+    const bool named = len != 0 && !no_queue && offset % 8 == 0 && registered(p, a1, len);
     if (named) {
         const auto r = static_cast<std::uint32_t>(RVIF_ADDR_REGION(a1));
         bed.allow_write(p, r, offset, len);
@@ -114,7 +116,7 @@ void Guests::ask(std::uint32_t p, std::uint64_t op, std::uint64_t a1, std::uint6
     }
     const std::int64_t result = call(p, op, a1, a2);
     if (len != 0 && port.open)
-        CHECK(result == (named ? 0 : -RVIF_E_ADDR));
+        CHECK(result == (named ? 0 : no_queue ? -RVIF_E_QUEUE : -RVIF_E_ADDR));
     port.spreads |= op == RVIF_OP_RSS && result == 0;
     if (op == RVIF_OP_RECOVER && result >= 0) {
         CHECK(a1 < RVIF_MAX_QUEUES);

@@ -20,7 +20,7 @@ TEST(RvsAccounting, RandomTrafficAddsUpToTheLastFrame)
             std::make_unique<Guest>(world, p, GuestOptions{.buf_len = 512, .tx_queues = 2}));
         guests.back()->join();
     }
-    std::uint64_t offered[5] = {};
+    std::uint64_t offered[5][2] = {}; // by queue
     std::uint64_t delivered[5] = {};
     std::uint64_t delivered_bytes[5] = {};
     std::uint64_t calls[5] = {};
@@ -57,7 +57,7 @@ TEST(RvsAccounting, RandomTrafficAddsUpToTheLastFrame)
                 break;
             }
             if (!more)
-                ++offered[from];
+                ++offered[from][queue];
             more = (d.flags & RVIF_TX_MORE) != 0;
             guests[from]->desc(i, d, queue);
         }
@@ -90,7 +90,15 @@ TEST(RvsAccounting, RandomTrafficAddsUpToTheLastFrame)
         for (std::uint32_t r = first_rejected; r < RVIF_DROP_REASONS; ++r)
             sum += s.frames.drops[r];
         EXPECT_GT(s.frames.drops[RVIF_DROP_BAD_OFFLOAD], 0u);
-        EXPECT_EQ(sum, offered[p]) << "port " << p;
+        EXPECT_EQ(sum, offered[p][0] + offered[p][1]) << "port " << p;
+        for (std::uint32_t q = 0; q < RVIF_MAX_QUEUES; ++q) {
+            PortStats sent{};
+            ASSERT_TRUE(world->queue_stats(PortId{p}, q, sent));
+            std::uint64_t of_queue = sent.frames.tx_frames;
+            for (std::uint32_t r = first_rejected; r < RVIF_DROP_REASONS; ++r)
+                of_queue += sent.frames.drops[r];
+            EXPECT_EQ(of_queue, q < 2 ? offered[p][q] : 0) << "port " << p << " queue " << q;
+        }
         EXPECT_EQ(s.frames.rx_frames, delivered[p]) << "port " << p;
         EXPECT_EQ(s.frames.rx_bytes, delivered_bytes[p]) << "port " << p;
         EXPECT_EQ(s.frames.crossings, calls[p] + 4) << "port " << p; // and 3 set-ups, START
@@ -167,6 +175,41 @@ TEST(RvsAccounting, GuestReadsTheSameNumbersAsTheManager)
     }
     EXPECT_EQ(a.stats().frames.drops[RVIF_DROP_SAME_PORT], 1u);
     EXPECT_EQ(b.stats().frames.drops[RVIF_DROP_NO_BUFFER], 2u);
+}
+
+TEST(RvsAccounting, EachTxQueueHasItsOwnNumbers)
+{
+    World world;
+    Guest a{world, 0, GuestOptions{.tx_queues = 3}};
+    Guest b{world, 1};
+    a.join();
+    b.join();
+    b.post(a.source(0), 4);
+    EXPECT_EQ(a.send(std::vector<Bytes>(4, frame(mac(2), mac(1), 64)), 0), 4);
+    EXPECT_EQ(a.send(frame(mac(1), mac(1)), 1), 1);
+    EXPECT_EQ(a.send(frame(mac(2), multicast), 1), 1);
+    const auto read = [&](std::uint64_t queue) {
+        EXPECT_EQ(a.call(RVIF_OP_QUEUE_STATS, RVIF_ADDR(0ull, Guest::stats_at), queue), 0);
+        const auto seen = a.get<rvif_port_stats>(Guest::stats_at);
+        PortStats told{};
+        EXPECT_TRUE(world->queue_stats(a.id(), static_cast<std::uint32_t>(queue), told));
+        EXPECT_EQ(std::memcmp(&seen, &told.frames, sizeof seen), 0);
+        return seen;
+    };
+    const rvif_port_stats first = read(0);
+    EXPECT_EQ(first.tx_frames, 4u);
+    EXPECT_EQ(first.tx_bytes, 4 * 64u);
+    EXPECT_EQ(first.crossings, 1u);
+    EXPECT_EQ(first.drops[RVIF_DROP_SAME_PORT], 0u);
+    const rvif_port_stats second = read(1);
+    EXPECT_EQ(second.tx_frames, 1u);
+    EXPECT_EQ(second.crossings, 2u);
+    EXPECT_EQ(second.drops[RVIF_DROP_SAME_PORT], 1u);
+    EXPECT_EQ(second.drops[RVIF_DROP_BAD_SOURCE_MAC], 1u);
+    EXPECT_EQ(read(2).crossings, 0u);
+    PortStats none{};
+    EXPECT_FALSE(world->queue_stats(a.id(), RVIF_MAX_QUEUES, none));
+    EXPECT_FALSE(world->queue_stats(PortId{5}, 0, none));
 }
 
 } // namespace

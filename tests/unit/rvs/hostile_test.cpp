@@ -469,6 +469,7 @@ TEST_P(HostileAddress, IsRefusedByEveryOperationThatTakesOne)
     EXPECT_EQ(guest.call(RVIF_OP_TX_SETUP, 0, at), -RVIF_E_ADDR);
     EXPECT_EQ(guest.call(RVIF_OP_RX_SETUP, 0, at), -RVIF_E_ADDR);
     EXPECT_EQ(guest.call(RVIF_OP_STATS, at), -RVIF_E_ADDR);
+    EXPECT_EQ(guest.call(RVIF_OP_QUEUE_STATS, at), -RVIF_E_ADDR);
     EXPECT_EQ(guest.call(RVIF_OP_SOURCES, at), -RVIF_E_ADDR);
     EXPECT_EQ(guest.call(RVIF_OP_RSS, at), -RVIF_E_ADDR);
     guest.put(0, rvif_tx_setup{at, 0, 0}); // and as the address of the descriptors
@@ -503,6 +504,7 @@ TEST(HostileCall, NumbersOutOfRangeAreRefused)
         EXPECT_EQ(g.transmit(1, queue), -RVIF_E_QUEUE) << queue;
         EXPECT_EQ(g.call(RVIF_OP_TX_SETUP, queue, 0), -RVIF_E_QUEUE) << queue;
         EXPECT_EQ(g.call(RVIF_OP_RX_SETUP, queue, 0), -RVIF_E_QUEUE) << queue;
+        EXPECT_EQ(g.call(RVIF_OP_QUEUE_STATS, 0, queue), -RVIF_E_QUEUE) << queue;
     }
     for (const std::uint64_t count : {257ull, 0x100000001ull, 1ull << 63, ~0ull})
         EXPECT_EQ(g.transmit(count), -RVIF_E_ARG) << count;
