@@ -35,21 +35,32 @@ std::string call_error(const Port &port, const char *what, const CallResult &res
 
 bool Port::switch_stats(rvif_port_stats &out, bool since_reset)
 {
+    return read_stats(RVIF_OP_STATS, 0, since_reset ? &stats_base : nullptr, out);
+}
+
+bool Port::switch_stats_of(std::uint16_t queue, rvif_port_stats &out, bool since_reset)
+{
+    return read_stats(RVIF_OP_QUEUE_STATS, queue, since_reset ? &queue_base[queue] : nullptr, out);
+}
+
+bool Port::read_stats(std::uint64_t op, std::uint64_t queue, const rvif_port_stats *base,
+                      rvif_port_stats &out)
+{
     const std::lock_guard lock{control};
     out = {};
     const auto address = addresses.address(stats_area.get(), sizeof(rvif_port_stats));
-    if (!address || !control_call(*backend, RVIF_OP_STATS, *address).ok()) {
+    if (!address || !control_call(*backend, op, *address, queue).ok()) {
         return false;
     }
     out = *stats_area;
-    if (since_reset) {
-        out.rx_frames -= stats_base.rx_frames;
-        out.rx_bytes -= stats_base.rx_bytes;
-        out.tx_frames -= stats_base.tx_frames;
-        out.tx_bytes -= stats_base.tx_bytes;
-        out.crossings -= stats_base.crossings;
+    if (base != nullptr) {
+        out.rx_frames -= base->rx_frames;
+        out.rx_bytes -= base->rx_bytes;
+        out.tx_frames -= base->tx_frames;
+        out.tx_bytes -= base->tx_bytes;
+        out.crossings -= base->crossings;
         for (std::size_t i = 0; i < std::size(out.drops); ++i) {
-            out.drops[i] -= stats_base.drops[i];
+            out.drops[i] -= base->drops[i];
         }
     }
     return true;

@@ -139,10 +139,11 @@ class Port {
     EalPtr<rvif_port_stats> stats_area;
     EalPtr<rvif_rss> rss_area;
     EalPtr<rvif_sources> status_area;
-    rvif_rss rss{};                // as configured
-    std::atomic<bool> link = true; // the manager does not hold the port down
-    rvif_port_stats stats_base{};  // what a reset takes away
-    std::mutex control;            // one user of the areas at a time
+    rvif_rss rss{};                                   // as configured
+    std::atomic<bool> link = true;                    // the manager does not hold the port down
+    rvif_port_stats stats_base{};                     // what a reset takes away
+    rvif_port_stats queue_base[RVIF_MAX_QUEUES] = {}; // likewise, of tx queues
+    std::mutex control;                               // one user of the areas at a time
     bool memory_events = false;
     bool undrained =
         false; // it should have stopped, but peers may still be filling buffers of ours
@@ -158,8 +159,14 @@ class Port {
     // The switch's counters since the last reset; false before the first start or when out of
     // reach.
     bool switch_stats(rvif_port_stats &out, bool since_reset = true);
+    // Those of a tx queue.
+    bool switch_stats_of(std::uint16_t queue, rvif_port_stats &out, bool since_reset = true);
     // From the queue's own thread. False: out of reach.
     bool sources(const RxQueue &queue, rvif_sources &out);
+
+  private:
+    bool read_stats(std::uint64_t op, std::uint64_t queue, const rvif_port_stats *base,
+                    rvif_port_stats &out);
 };
 
 // "tx setup of queue 0: no source left (RVIF_E_FULL)"

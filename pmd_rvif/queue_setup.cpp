@@ -117,6 +117,10 @@ int tx_setup(rte_eth_dev *dev, std::uint16_t index, std::uint16_t, unsigned sock
     }
     queue->descs = queue->ring.get();
     queue->bounce = queue->bounce_memory.get();
+    // A new queue's counters begin at 0, also those that the switch has of it.
+    if (rvif_port_stats now; port.switch_stats_of(index, now, false)) {
+        port.queue_base[index] = now;
+    }
     dev->data->tx_queues[index] = queue.get();
     port.tx[index] = std::move(queue);
     return 0;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters: our queues', and the switch's for this port, drops by the reason's name.
+// Counters: our queues', and the switch's for this port and its tx queues, drops by the reason's
+// name.
 #include "port.hpp"
 #include "rvs/names.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -10,21 +12,16 @@ namespace rvif {
 namespace {
 
 // Reasons that are counted at the receiver; the others are the sender's.
-constexpr bool at_receiver(unsigned reason)
-{
-    return reason <= RVIF_DROP_RX_BAD_BUFFER;
-}
+constexpr unsigned first_of_sender = RVIF_DROP_RX_BAD_BUFFER + 1;
 
 struct SwitchCounter {
     const char *name;
     std::uint64_t rvif_port_stats::*value;
 };
 constexpr SwitchCounter switch_counters[] = {
-    {"switch_rx_frames", &rvif_port_stats::rx_frames},
-    {"switch_rx_bytes", &rvif_port_stats::rx_bytes},
-    {"switch_tx_frames", &rvif_port_stats::tx_frames},
-    {"switch_tx_bytes", &rvif_port_stats::tx_bytes},
-    {"switch_crossings", &rvif_port_stats::crossings},
+    {"rx_frames", &rvif_port_stats::rx_frames}, {"rx_bytes", &rvif_port_stats::rx_bytes},
+    {"tx_frames", &rvif_port_stats::tx_frames}, {"tx_bytes", &rvif_port_stats::tx_bytes},
+    {"crossings", &rvif_port_stats::crossings},
 };
 
 template <class Queue>
@@ -33,66 +30,122 @@ struct QueueCounter {
     std::uint64_t Queue::*value;
 };
 constexpr QueueCounter<RxQueue> rx_counters[] = {
-    {"rx_no_mbuf", &RxQueue::no_mbuf},   {"rx_bad_length", &RxQueue::bad_length},
-    {"rx_oversize", &RxQueue::oversize}, {"rx_not_scattered", &RxQueue::not_scattered},
-    {"rx_stopped", &RxQueue::stale},     {"rx_unregistered", &RxQueue::unregistered},
+    {"no_mbuf", &RxQueue::no_mbuf},   {"bad_length", &RxQueue::bad_length},
+    {"oversize", &RxQueue::oversize}, {"not_scattered", &RxQueue::not_scattered},
+    {"stopped", &RxQueue::stale},     {"unregistered", &RxQueue::unregistered},
 };
 constexpr QueueCounter<TxQueue> tx_counters[] = {
-    {"tx_bounced_segments", &TxQueue::bounced},
-    {"tx_bad_length", &TxQueue::bad_length},
-    {"tx_empty", &TxQueue::empty},
-    {"tx_bad_offload", &TxQueue::bad_offload},
-    {"tx_calls_resumed", &TxQueue::cut},
-    {"tx_call_aborted", &TxQueue::aborted},
-    {"tx_call_refused", &TxQueue::refused},
-    {"tx_busy_calls", &TxQueue::busy},
+    {"bounced_segments", &TxQueue::bounced},
+    {"bad_length", &TxQueue::bad_length},
+    {"empty", &TxQueue::empty},
+    {"bad_offload", &TxQueue::bad_offload},
+    {"calls_resumed", &TxQueue::cut},
+    {"call_aborted", &TxQueue::aborted},
+    {"call_refused", &TxQueue::refused},
+    {"busy_calls", &TxQueue::busy},
 };
 
-constexpr unsigned total = std::size(switch_counters) + RVIF_DROP_REASONS + std::size(rx_counters) +
-                           std::size(tx_counters);
+constexpr std::size_t of_port = std::size(switch_counters) + RVIF_DROP_REASONS +
+                                std::size(rx_counters) + std::size(tx_counters);
+constexpr std::size_t of_tx_queue = RVIF_DROP_REASONS - first_of_sender + std::size(tx_counters);
+
+// What ethdev has of a queue by itself is not among them: rx_q0_packets, _bytes, _errors.
+unsigned total(const Port &port)
+{
+    return static_cast<unsigned>(of_port + port.rx.size() * std::size(rx_counters) +
+                                 port.tx.size() * of_tx_queue);
+}
+
+template <class Queue>
+std::uint64_t of(const std::unique_ptr<Queue> &queue, std::uint64_t Queue::*value)
+{
+    return queue != nullptr ? (*queue).*value : 0;
+}
 
 template <class Queue>
 std::uint64_t sum(const std::vector<std::unique_ptr<Queue>> &queues, std::uint64_t Queue::*value)
 {
     std::uint64_t all = 0;
     for (const auto &queue : queues) {
-        all += queue != nullptr ? (*queue).*value : 0;
+        all += of(queue, value);
+    }
+    return all;
+}
+
+// Received by the driver, and not handed on.
+std::uint64_t errors(const RxQueue &queue)
+{
+    return queue.bad_length + queue.oversize + queue.not_scattered;
+}
+
+std::uint64_t errors(const TxQueue &queue)
+{
+    return queue.aborted + queue.refused + queue.bad_length + queue.empty + queue.bad_offload;
+}
+
+// Taken by the switch, but not accepted: errors, not output.
+std::uint64_t rejected(const rvif_port_stats &stats)
+{
+    std::uint64_t all = 0;
+    for (unsigned reason = RVIF_DROP_BAD_SOURCE_MAC; reason < RVIF_DROP_REASONS; ++reason) {
+        all += stats.drops[reason];
     }
     return all;
 }
 
 } // namespace
 
-int xstats_names(rte_eth_dev *, rte_eth_xstat_name *out, unsigned count)
+int xstats_names(rte_eth_dev *dev, rte_eth_xstat_name *out, unsigned count)
 {
-    if (out == nullptr || count < total) {
-        return static_cast<int>(total);
+    const Port &port = port_of(dev);
+    if (out == nullptr || count < total(port)) {
+        return static_cast<int>(total(port));
     }
     unsigned at = 0;
     const auto put = [&](const char *prefix, const char *name) {
         std::snprintf(out[at++].name, sizeof(out->name), "%s%s", prefix, name);
     };
     for (const auto &counter : switch_counters) {
-        put("", counter.name);
+        put("switch_", counter.name);
     }
     for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
         put("drop_", rvif_drop_name(reason));
     }
     for (const auto &counter : rx_counters) {
-        put("", counter.name);
+        put("rx_", counter.name);
     }
     for (const auto &counter : tx_counters) {
-        put("", counter.name);
+        put("tx_", counter.name);
     }
-    return static_cast<int>(total);
+    char prefix[24];
+    for (unsigned queue = 0; queue < port.rx.size(); ++queue) {
+        std::snprintf(prefix, sizeof(prefix), "rx_q%u_", queue);
+        for (const auto &counter : rx_counters) {
+            put(prefix, counter.name);
+        }
+    }
+    for (unsigned queue = 0; queue < port.tx.size(); ++queue) {
+        std::snprintf(prefix, sizeof(prefix), "tx_q%u_", queue);
+        for (const auto &counter : tx_counters) {
+            put(prefix, counter.name);
+        }
+    }
+    // Last: of 8 queues each way there are more than DPDK's telemetry has room for.
+    for (unsigned queue = 0; queue < port.tx.size(); ++queue) {
+        std::snprintf(prefix, sizeof(prefix), "tx_q%u_drop_", queue);
+        for (unsigned reason = first_of_sender; reason < RVIF_DROP_REASONS; ++reason) {
+            put(prefix, rvif_drop_name(reason));
+        }
+    }
+    return static_cast<int>(at);
 }
 
 int xstats_get(rte_eth_dev *dev, rte_eth_xstat *out, unsigned count)
 {
-    if (out == nullptr || count < total) {
-        return static_cast<int>(total);
-    }
     Port &port = port_of(dev);
+    if (out == nullptr || count < total(port)) {
+        return static_cast<int>(total(port));
+    }
     rvif_port_stats stats;
     port.switch_stats(stats);
     unsigned at = 0;
@@ -112,47 +165,55 @@ int xstats_get(rte_eth_dev *dev, rte_eth_xstat *out, unsigned count)
     for (const auto &counter : tx_counters) {
         put(sum(port.tx, counter.value));
     }
-    return static_cast<int>(total);
+    for (const auto &queue : port.rx) {
+        for (const auto &counter : rx_counters) {
+            put(of(queue, counter.value));
+        }
+    }
+    for (const auto &queue : port.tx) {
+        for (const auto &counter : tx_counters) {
+            put(of(queue, counter.value));
+        }
+    }
+    for (std::uint16_t i = 0; i < port.tx.size(); ++i) {
+        port.switch_stats_of(i, stats);
+        for (unsigned reason = first_of_sender; reason < RVIF_DROP_REASONS; ++reason) {
+            put(stats.drops[reason]);
+        }
+    }
+    return static_cast<int>(at);
 }
 
 int stats_get(rte_eth_dev *dev, rte_eth_stats *out)
 {
+    static_assert(RVIF_MAX_QUEUES <= RTE_ETHDEV_QUEUE_STAT_CNTRS);
     Port &port = port_of(dev);
     for (std::size_t i = 0; i < port.rx.size(); ++i) {
         if (const RxQueue *queue = port.rx[i].get(); queue != nullptr) {
+            out->q_ipackets[i] = queue->frames;
+            out->q_ibytes[i] = queue->bytes;
+            out->q_errors[i] = errors(*queue);
             out->ipackets += queue->frames;
             out->ibytes += queue->bytes;
-            out->ierrors += queue->bad_length + queue->oversize + queue->not_scattered;
-            if (i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
-                out->q_ipackets[i] = queue->frames;
-                out->q_ibytes[i] = queue->bytes;
-            }
+            out->ierrors += errors(*queue);
         }
     }
-    for (std::size_t i = 0; i < port.tx.size(); ++i) {
+    rvif_port_stats stats;
+    for (std::uint16_t i = 0; i < port.tx.size(); ++i) {
         if (const TxQueue *queue = port.tx[i].get(); queue != nullptr) {
-            out->opackets += queue->frames;
+            port.switch_stats_of(i, stats);
+            out->q_opackets[i] = queue->frames - std::min(queue->frames, rejected(stats));
+            out->q_obytes[i] = queue->bytes;
+            out->opackets += out->q_opackets[i];
             out->obytes += queue->bytes;
-            out->oerrors += queue->aborted + queue->refused + queue->bad_length + queue->empty +
-                            queue->bad_offload;
-            if (i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
-                out->q_opackets[i] = queue->frames;
-                out->q_obytes[i] = queue->bytes;
-            }
+            out->oerrors += errors(*queue);
         }
     }
     out->rx_nombuf = dev->data->rx_mbuf_alloc_failed;
-    rvif_port_stats stats;
     if (port.switch_stats(stats)) {
         for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
-            (at_receiver(reason) ? out->imissed : out->oerrors) += stats.drops[reason];
+            (reason < first_of_sender ? out->imissed : out->oerrors) += stats.drops[reason];
         }
-        // A malformed frame was taken by the switch but not accepted: it is an error, not output.
-        std::uint64_t malformed = 0;
-        for (unsigned reason = RVIF_DROP_BAD_SOURCE_MAC; reason < RVIF_DROP_REASONS; ++reason) {
-            malformed += stats.drops[reason];
-        }
-        out->opackets -= std::min(out->opackets, malformed);
     }
     return 0;
 }
@@ -163,6 +224,11 @@ int stats_reset(rte_eth_dev *dev)
     rvif_port_stats now;
     if (port.switch_stats(now, false)) {
         port.stats_base = now;
+    }
+    for (std::uint16_t queue = 0; queue < RVIF_MAX_QUEUES; ++queue) {
+        if (port.switch_stats_of(queue, now, false)) {
+            port.queue_base[queue] = now;
+        }
     }
     for (const auto &queue : port.rx) {
         if (queue != nullptr) {

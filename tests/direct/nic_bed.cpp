@@ -67,7 +67,7 @@ void set_up(std::uint16_t port, const Setup &setup)
     tx.offloads = setup.tx_offloads;
     tx.tx_deferred_start = setup.deferred;
     for (std::uint16_t q = 0; q < setup.queues; ++q) {
-        CHECK_EQ(0, rte_eth_rx_queue_setup(port, q, depth, 0, &rx, pool));
+        CHECK_EQ(0, rte_eth_rx_queue_setup(port, q, setup.rx_depth, 0, &rx, pool));
         CHECK_EQ(0, rte_eth_tx_queue_setup(port, q, 256, 0, &tx));
     }
 }

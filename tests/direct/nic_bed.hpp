@@ -31,6 +31,7 @@ struct Setup {
     std::uint64_t rss_hf = 0;
     std::uint16_t mtu = 1500;
     bool deferred = false;
+    std::uint16_t rx_depth = depth;
 };
 
 // All that comes before rte_eth_dev_start().

@@ -145,6 +145,14 @@ void requests_that_no_switch_can_fulfil_are_refused()
         CHECK_EQ(2, got.size());
         drop(got);
     }
+    rte_mbuf *tiny[] = {make(to_port_1({.tcp = true, .payload = 777}))};
+    request_l4(tiny[0], true);
+    tiny[0]->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+    tiny[0]->tso_segsz = RVIF_MIN_SEGSZ - 1;
+    CHECK_EQ(0, rte_eth_tx_prepare(0, 0, tiny, 1));
+    tiny[0]->tso_segsz = RVIF_MIN_SEGSZ;
+    CHECK_EQ(1, rte_eth_tx_prepare(0, 0, tiny, 1));
+    rte_pktmbuf_free(tiny[0]);
     rte_mbuf *not_ip[] = {make(frame(mac_of(1), mac_of(0)))};
     request_l4(not_ip[0], true);
     CHECK_EQ(1, rte_eth_tx_burst(0, 0, not_ip, 1));

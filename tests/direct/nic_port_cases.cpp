@@ -59,9 +59,17 @@ void jumbo_frames_need_the_mtu()
     CHECK_EQ(0, rte_eth_dev_set_mtu(1, 1500));
     CHECK_EQ(0, arrives(2000));
     CHECK_EQ(1514, arrives(1514));
-    CHECK_EQ(0, rte_eth_dev_set_mtu(1, 65000));
-    CHECK_EQ(65014, arrives(65014));
+    constexpr std::uint16_t most = RVIF_MAX_FRAME - 18; // with Ethernet header and a tag
+    CHECK_EQ(65517, most);
+    CHECK_EQ(0, rte_eth_dev_set_mtu(1, most - 1));
+    CHECK_EQ(0, arrives(65535));
+    CHECK_EQ(0, rte_eth_dev_set_mtu(1, most));
+    CHECK_EQ(65535, arrives(65535));
+    CHECK(rte_eth_dev_set_mtu(1, most + 1) != 0);
     CHECK(rte_eth_dev_set_mtu(1, 67) != 0);
+    CHECK_EQ(0, rte_eth_dev_set_mtu(1, 68));
+    CHECK_EQ(0, arrives(100));
+    CHECK_EQ(82, arrives(82));
     stop_both();
 }
 
@@ -152,6 +160,76 @@ void a_port_is_reconfigured_without_a_restart()
     }
 }
 
+std::uint64_t queue_xstat(std::uint16_t port, const char *way, std::uint16_t queue,
+                          const char *name)
+{
+    return xstat(port, (std::string{way} + "_q" + std::to_string(queue) + "_" + name).c_str());
+}
+
+// As many frames from a queue as its number says, each to the queue of that number; and one of each
+// that is counted as an error.
+void every_queue_carries_frames_both_ways_and_counts_its_own()
+{
+    constexpr std::uint16_t queues = RVIF_MAX_QUEUES;
+    for (std::uint16_t port = 0; port < 2; ++port) {
+        start(port, {.queues = queues, .rx_depth = 64}); // for 64 lanes of each
+    }
+    poll_all(0);
+    poll_all(1);
+    for (std::uint16_t from = 0; from < 2; ++from) {
+        const auto to = static_cast<std::uint16_t>(1 - from);
+        for (std::uint16_t q = 0; q < queues; ++q) {
+            const auto send = [&](const Bytes &bytes) {
+                rte_mbuf *mbuf = make(bytes);
+                CHECK_EQ(1, rte_eth_tx_burst(from, q, &mbuf, 1));
+            };
+            for (std::uint16_t i = 0; i <= q; ++i) {
+                send(frame(mac_of(to), mac_of(from), 100u + q));
+            }
+            send(frame(mac_of(to), mac_of(from), 1519)); // beyond the MTU of the receiver
+            send(frame(mac_of(to), multicast));          // nobody can be that
+        }
+        auto got = receive(to);
+        for (const Got &each : got) {
+            CHECK_EQ(100 + each.queue, each.mbuf->pkt_len);
+        }
+        CHECK_EQ(queues * (queues + 1) / 2, got.size());
+        drop(got);
+
+        rte_eth_stats sent;
+        rte_eth_stats seen;
+        CHECK_EQ(0, rte_eth_stats_get(from, &sent));
+        CHECK_EQ(0, rte_eth_stats_get(to, &seen));
+        for (std::uint16_t q = 0; q < queues; ++q) {
+            CHECK_EQ(q + 1, seen.q_ipackets[q]);
+            CHECK_EQ((q + 1) * (100 + q), seen.q_ibytes[q]);
+            CHECK_EQ(1, seen.q_errors[q]);
+            CHECK_EQ(q + 2, sent.q_opackets[q]); // the receiver's error is none of the sender
+            CHECK_EQ(1, queue_xstat(to, "rx", q, "errors"));
+            CHECK_EQ(1, queue_xstat(to, "rx", q, "oversize"));
+            CHECK_EQ(1, queue_xstat(from, "tx", q, "drop_bad_source_mac"));
+            CHECK_EQ(0, queue_xstat(from, "tx", q, "drop_spoofed"));
+        }
+        CHECK_EQ(queues, xstat(from, "drop_bad_source_mac"));
+        CHECK_EQ(queues, seen.ierrors);
+        CHECK_EQ(queues, sent.oerrors);
+    }
+    // A queue that is set up again begins anew, by itself and in the switch.
+    stop_both();
+    start(0, {.queues = queues, .rx_depth = 64});
+    rte_eth_stats again;
+    CHECK_EQ(0, rte_eth_stats_get(0, &again));
+    CHECK_EQ(0, again.q_opackets[1]);
+    CHECK_EQ(0, queue_xstat(0, "tx", 1, "drop_bad_source_mac"));
+    poll_all(0);
+    rte_mbuf *mbuf = make(frame(mac_of(1), mac_of(0)));
+    CHECK_EQ(1, rte_eth_tx_burst(0, 1, &mbuf, 1));
+    CHECK_EQ(0, rte_eth_stats_get(0, &again));
+    CHECK_EQ(1, again.q_opackets[1]);
+    start(1, {});
+    stop_both();
+}
+
 void links_are_up_while_the_port_runs()
 {
     rte_eth_link link;
@@ -197,6 +275,10 @@ void the_driver_says_what_it_can()
     CHECK_EQ(0, rte_eth_dev_info_get(0, &info));
     CHECK_EQ(RVIF_RETA_SIZE, info.reta_size);
     CHECK_EQ(8, info.max_rx_queues);
+    CHECK_EQ(8, info.max_tx_queues);
+    CHECK_EQ(68, info.min_mtu);
+    CHECK_EQ(65517, info.max_mtu);
+    CHECK_EQ(RTE_ETH_LINK_SPEED_100G, info.speed_capa);
     CHECK_EQ(64, info.rx_desc_lim.nb_min);
     CHECK((info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0);
     CHECK((info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0);
@@ -238,6 +320,9 @@ void what_a_port_cannot_is_refused()
 {
     start_both({});
     CHECK_EQ(-ENOTSUP, rte_eth_dev_rx_intr_enable(1, 0));
+    CHECK(rte_eth_dev_vlan_filter(1, 10, 1) < 0);
+    CHECK_EQ(-EBUSY,
+             rte_eth_dev_set_vlan_offload(1, RTE_ETH_VLAN_STRIP_OFFLOAD)); // not while it runs
     rte_ether_addr other = {{2, 0, 0, 0, 0x66, 1}};
     CHECK_EQ(-ENOTSUP, rte_eth_dev_mac_addr_add(1, &other, 0));
     const rte_flow_attr attr{.ingress = 1};
@@ -263,6 +348,7 @@ constexpr Case cases[] = {
     CASE(queues_may_start_later_than_their_port),
     CASE(descriptors_tell_how_full_a_queue_is),
     CASE(a_port_is_reconfigured_without_a_restart),
+    CASE(every_queue_carries_frames_both_ways_and_counts_its_own),
     CASE(links_are_up_while_the_port_runs),
     CASE(ports_are_plugged_in_and_out),
 };
