@@ -29,7 +29,7 @@ std::string escaped(const char *text)
 
 // Counters of a port that was closed go on in those of its label: a counter never goes back.
 struct Sum {
-    rvs::PortStats stats{};
+    Ports::Counted counted;
     std::uint32_t open = 0;
 };
 
@@ -38,13 +38,14 @@ struct Sum {
 std::string prometheus_text(const std::string &backend, const Ports &ports, const Capture &capture)
 {
     std::map<std::string, Sum> sums;
-    for (const auto &[label, stats] : ports.forgotten()) {
-        sums[label].stats = stats;
+    for (const auto &[label, counted] : ports.forgotten()) {
+        sums[label].counted = counted;
     }
     const auto records = ports.records();
     for (const PortRecord &record : records) {
         Sum &sum = sums[record.info.label];
-        add(sum.stats, record.stats);
+        add(sum.counted.stats, record.stats);
+        add(sum.counted.queues, record.queues);
         sum.open += record.open ? 1 : 0;
     }
     std::string out;
@@ -59,7 +60,7 @@ std::string prometheus_text(const std::string &backend, const Ports &ports, cons
         head(name, "counter", help);
         for (const auto &[label, sum] : sums) {
             fmt::format_to(to, "elisa_{}{{label=\"{}\"}} {}\n", name, escaped(label.c_str()),
-                           value(sum.stats));
+                           value(sum.counted.stats));
         }
     };
     using Stats = rvs::PortStats;
@@ -81,10 +82,39 @@ std::string prometheus_text(const std::string &backend, const Ports &ports, cons
     head("dropped_frames_total", "counter", "Frames dropped, by reason.");
     for (const auto &[label, sum] : sums) {
         for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
-            if (sum.stats.frames.drops[reason] != 0) {
+            if (sum.counted.stats.frames.drops[reason] != 0) {
                 fmt::format_to(to, "elisa_dropped_frames_total{{label=\"{}\",reason=\"{}\"}} {}\n",
                                escaped(label.c_str()), rvif_drop_name(reason),
-                               sum.stats.frames.drops[reason]);
+                               sum.counted.stats.frames.drops[reason]);
+            }
+        }
+    }
+    // The same by tx queue, under other names: a sum over a name's labels counts nothing twice.
+    const auto of_queues = [&](const char *name, const char *help, auto value) {
+        head(name, "counter", help);
+        for (const auto &[label, sum] : sums) {
+            for (const auto &[queue, stats] : sum.counted.queues) {
+                fmt::format_to(to, "elisa_{}{{label=\"{}\",queue=\"{}\"}} {}\n", name,
+                               escaped(label.c_str()), queue, value(stats));
+            }
+        }
+    };
+    of_queues("queue_sent_frames_total", "Frames accepted from the label's ports, by tx queue.",
+              [](const Stats &s) { return s.frames.tx_frames; });
+    of_queues("queue_sent_bytes_total", "Bytes of them.",
+              [](const Stats &s) { return s.frames.tx_bytes; });
+    head("queue_dropped_frames_total", "counter",
+         "Frames from the label's ports that were dropped, by tx queue and reason.");
+    for (const auto &[label, sum] : sums) {
+        for (const auto &[queue, stats] : sum.counted.queues) {
+            for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
+                if (stats.frames.drops[reason] != 0) {
+                    fmt::format_to(to,
+                                   "elisa_queue_dropped_frames_total{{label=\"{}\",queue=\"{}\","
+                                   "reason=\"{}\"}} {}\n",
+                                   escaped(label.c_str()), queue, rvif_drop_name(reason),
+                                   stats.frames.drops[reason]);
+                }
             }
         }
     }

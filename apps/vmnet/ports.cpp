@@ -106,7 +106,8 @@ void Ports::forget_one()
     const PortRecord oldest = gone_.front();
     gone_.pop_front();
     const std::string label = oldest.info.label;
-    add(forgotten_[label], oldest.stats);
+    add(forgotten_[label].stats, oldest.stats);
+    add(forgotten_[label].queues, oldest.queues);
     // Without a configuration each process of the direct backend has a label of its own: there
     // would be ever more. One that is in no record any more, and that nobody admits, ends.
     const auto is_its = [&](const PortRecord &record) { return label == record.info.label; };

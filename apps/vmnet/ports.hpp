@@ -50,11 +50,12 @@ class Ports {
     [[nodiscard]] std::uint32_t count(std::string_view label) const;
     // Ports that were, the last ones, then those that are.
     [[nodiscard]] std::vector<PortRecord> records() const;
+    struct Counted {
+        rvs::PortStats stats{};
+        QueueStats queues;
+    };
     // What ports counted that were before those of the records, by label.
-    [[nodiscard]] const std::map<std::string, rvs::PortStats> &forgotten() const
-    {
-        return forgotten_;
-    }
+    [[nodiscard]] const std::map<std::string, Counted> &forgotten() const { return forgotten_; }
 
     static constexpr std::size_t most_gone = 1000;
 
@@ -69,7 +70,7 @@ class Ports {
     Journal &journal_;
     std::map<rvs::PortId, Port> ports_;
     std::deque<PortRecord> gone_; // at most most_gone
-    std::map<std::string, rvs::PortStats> forgotten_;
+    std::map<std::string, Counted> forgotten_;
 };
 
 // What the switch answered, for people.

@@ -7,6 +7,33 @@
 #include <fmt/format.h>
 
 namespace vmnet {
+namespace {
+
+apps::Json drops_of(const rvs::PortStats &stats)
+{
+    auto drops = apps::Json::object();
+    for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
+        if (stats.frames.drops[reason] != 0) {
+            drops[rvif_drop_name(reason)] = stats.frames.drops[reason];
+        }
+    }
+    return drops;
+}
+
+apps::Json to_json(const QueueStats &queues)
+{
+    auto out = apps::Json::array();
+    for (const auto &[queue, stats] : queues) {
+        out.push_back({{"queue", queue},
+                       {"tx_frames", stats.frames.tx_frames},
+                       {"tx_bytes", stats.frames.tx_bytes},
+                       {"crossings", stats.frames.crossings},
+                       {"drops", drops_of(stats)}});
+    }
+    return out;
+}
+
+} // namespace
 
 bool read_port(const rvs::Switch &rvs_switch, rvs::PortId port, PortRecord &record)
 {
@@ -14,6 +41,12 @@ bool read_port(const rvs::Switch &rvs_switch, rvs::PortId port, PortRecord &reco
     now.open = true;
     if (!rvs_switch.port_info(port, now.info) || !rvs_switch.port_stats(port, now.stats)) {
         return false;
+    }
+    for (std::uint32_t queue = 0; queue < RVIF_MAX_QUEUES; ++queue) {
+        rvs::PortStats sent;
+        if (rvs_switch.queue_stats(port, queue, sent) && sent.frames.crossings != 0) {
+            now.queues.emplace(queue, sent);
+        }
     }
     now.info.label[sizeof(now.info.label) - 1] = '\0';
     record = now;
@@ -38,17 +71,18 @@ void add(rvs::PortStats &to, const rvs::PortStats &more)
     }
 }
 
+void add(QueueStats &to, const QueueStats &more)
+{
+    for (const auto &[queue, stats] : more) {
+        add(to[queue], stats);
+    }
+}
+
 apps::Json to_json(const std::vector<PortRecord> &ports)
 {
     auto out = apps::Json::array();
     for (const PortRecord &port : ports) {
         const rvif_port_stats &frames = port.stats.frames;
-        auto drops = apps::Json::object();
-        for (unsigned reason = 0; reason < RVIF_DROP_REASONS; ++reason) {
-            if (frames.drops[reason] != 0) {
-                drops[rvif_drop_name(reason)] = frames.drops[reason];
-            }
-        }
         out.push_back({{"port", static_cast<std::uint32_t>(port.info.id)},
                        {"label", port.info.label},
                        {"mac", format_mac(port.info.mac)},
@@ -63,7 +97,8 @@ apps::Json to_json(const std::vector<PortRecord> &ports)
                        {"crossings", frames.crossings},
                        {"timed_frames", port.stats.timed_frames},
                        {"timed_cycles", port.stats.timed_cycles},
-                       {"drops", std::move(drops)}});
+                       {"drops", drops_of(port.stats)},
+                       {"by_tx_queue", to_json(port.queues)}});
     }
     return out;
 }

@@ -42,8 +42,11 @@ class VmnetCounters : public testing::Test {
     // Frames that ports of the label have sent, as Prometheus sees it; nullopt: it sees none.
     std::optional<std::uint64_t> sent(const std::string &label)
     {
+        return value("elisa_sent_frames_total{label=\"" + label + "\"} ");
+    }
+    std::optional<std::uint64_t> value(const std::string &name)
+    {
         const std::string text = vmnet::prometheus_text("direct", ports_, capture_);
-        const std::string name = "elisa_sent_frames_total{label=\"" + label + "\"} ";
         const std::size_t at = text.find(name);
         return at != std::string::npos ? std::optional{std::stoull(text.substr(at + name.size()))}
                                        : std::nullopt;
@@ -62,9 +65,14 @@ TEST_F(VmnetCounters, NeverGoBackHoweverManyPortsWereClosed)
         round("a");
         if (closed % 100 == 0 || closed > Ports::most_gone - 10) {
             ASSERT_EQ(sent("a"), closed);
+            ASSERT_EQ(value("elisa_queue_sent_frames_total{label=\"a\",queue=\"0\"} "), closed);
+            ASSERT_EQ(value("elisa_queue_dropped_frames_total{label=\"a\",queue=\"0\",reason=\"no_"
+                            "destination\"} "),
+                      closed);
         }
     }
     EXPECT_EQ(ports_.records().size(), Ports::most_gone);
+    EXPECT_EQ(value("elisa_queue_sent_frames_total{label=\"a\",queue=\"1\"} "), std::nullopt);
 }
 
 TEST_F(VmnetCounters, OfALabelThatIsNotConfiguredEndWithItsLastRecord)
