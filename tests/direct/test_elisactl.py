@@ -20,6 +20,7 @@ from typing import Any
 from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).parent))
+import pcap  # noqa: E402
 from bed import Bed, Process, until  # noqa: E402
 
 BUILD = Path(os.environ.get("ELISA_BUILD_DIR", Path(__file__).parents[2] / "build"))
@@ -215,12 +216,6 @@ class ElisactlTest(unittest.TestCase):
 
     # ------------------------------------------------------------- capture
 
-    def write_pcap(self, path: Path, frames: list[bytes]) -> None:
-        with path.open("wb") as out:
-            out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
-            for index, frame in enumerate(frames):
-                out.write(struct.pack("<IIII", index, 0, len(frame), len(frame)) + frame)
-
     def tshark(self, path: Path, *words: str) -> list[bytes]:
         """The frames' bytes, as tshark has them."""
         done = subprocess.run(["tshark", "-n", "-r", str(path), "-T", "jsonraw", "-J", "frame", *words],
@@ -257,7 +252,7 @@ class ElisactlTest(unittest.TestCase):
         # As many as the capture's queue holds, so that none may be missing however slow this machine is.
         frames = self.stream(900)
         known, out = self.bed.folder / "known.pcap", self.bed.folder / "out.pcap"
-        self.write_pcap(known, frames)
+        pcap.write(known, frames)
         self.manager()
         self.bed.testpmd("b", [self.vdev("b")], "--forward-mode=rxonly", "--rxd=1024").until_says("Press enter")
         sender = self.bed.testpmd("a", [f"net_pcap0,rx_pcap={known},tx_pcap={out}", self.vdev("a")], "-i", "--no-flush-rx", "--forward-mode=io")
@@ -484,6 +479,7 @@ class ElisactlTest(unittest.TestCase):
                 values[name] = int(value)
         self.assertGreaterEqual(values['elisa_sent_frames_total{label="a"}'], 200_000)
         self.assertGreaterEqual(values['elisa_received_frames_total{label="b"}'], 200_000)
+        self.assertEqual(values['elisa_sent_frames_total{label="a"}'], values['elisa_queue_sent_frames_total{label="a",queue="0"}'])
         self.assertEqual(0, values['elisa_ports_open{label="a"}'], "its counters stay")
         self.assertGreater(values['elisa_timed_frames_total{label="a"}'], 0)
         self.assertGreater(values['elisa_timed_cycles_total{label="a"}'], values['elisa_timed_frames_total{label="a"}'])

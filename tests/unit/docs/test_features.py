@@ -21,7 +21,8 @@ def rows() -> list[tuple[str, list[str]]]:
 def that_run() -> set[str]:
     """Everything that a suite of `./elisa test` runs, by the name that the table has for it."""
     found: set[str] = set()
-    found |= set(re.findall(r"def test_(\w+)\(", (ROOT / "tests/direct/test_direct.py").read_text()))
+    for script in (ROOT / "tests/direct").glob("test_*.py"):
+        found |= set(re.findall(r"def test_(\w+)\(", script.read_text()))
     for program in (ROOT / "tests/direct").glob("*.cpp"):
         text = program.read_text()
         found |= set(re.findall(r"CASE\((\w+)\)", text)) | set(re.findall(r'current = "(\w+)";', text))
@@ -42,6 +43,12 @@ class FeaturesTest(unittest.TestCase):
             self.assertTrue(tests, f"'{feature}' names no test")
             for test in tests:
                 self.assertIn(test, existing, f"'{feature}' names a test that nobody runs")
+
+    def test_each_offload_is_used_by_a_test(self) -> None:
+        offered = set(re.findall(r"RTE_ETH_[RT]X_OFFLOAD_\w+", (ROOT / "pmd_rvif/attributes.cpp").read_text()))
+        self.assertGreater(len(offered), 10)
+        used = "".join(path.read_text() for path in (ROOT / "tests/direct").glob("*.cpp"))
+        self.assertEqual([], sorted(name for name in offered if not re.search(rf"\b{name}\b", used)))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Prints a folder with the driver headers (ethdev_driver.h, bus_vdev_driver.h, ...) of the DPDK that is
-# installed. Debian's libdpdk-dev does not carry them, so they are taken from exactly that version's Debian source
-# package; an rte_eth_dev laid out otherwise than in the installed libraries would crash every application.
+# Prints a folder with what Debian's packages lack of the DPDK that is installed, taken from exactly that
+# version's Debian source package:
+#   headers   for drivers (ethdev_driver.h, bus_vdev_driver.h, ...); an rte_eth_dev laid out otherwise than in
+#             the installed libraries would crash every application
+#   l2fwd     the source of the example of that name, for a test with an application that is not ours
 #
-# usage: dpdk-headers.sh            print the folder, fetch it first if it is not cached
-# ELISA_CACHE (default ~/.cache/elisa) holds one folder a version and may be deleted.
+# usage: dpdk-source.sh headers|l2fwd     print the folder, fetch it first if it is not cached
+# ELISA_CACHE (default ~/.cache/elisa) holds one folder a version of each and may be deleted.
 set -euo pipefail
 
-say() { echo "dpdk-headers: $*" >&2; }
+say() { echo "dpdk-source: $*" >&2; }
 die() { say "$*"; exit 1; }
+
+part=${1:-}
+[[ $part = headers || $part = l2fwd ]] || die "usage: dpdk-source.sh headers|l2fwd"
 
 # Driver headers live in these folders of the source tree.
 folders="lib/eal/include lib/ethdev lib/kvargs lib/mempool lib/mbuf lib/net lib/telemetry drivers/bus/vdev"
@@ -25,9 +30,9 @@ running=$(dpkg-query -W -f '${Version}' librte-ethdev23 2>/dev/null) ||
     die "libdpdk-dev is $version but librte-ethdev23 is $running: apt-get install libdpdk-dev=$running"
 
 cache=${ELISA_CACHE:-$HOME/.cache/elisa}
-dest=$cache/dpdk-headers/$version
-if [ -e "$dest/.complete" ]; then
-    echo "$dest"
+folder_of() { echo "$cache/dpdk-$1/$version"; }
+if [ -e "$(folder_of "$part")/.complete" ]; then
+    folder_of "$part"
     exit 0
 fi
 
@@ -35,7 +40,7 @@ for tool in apt-get dpkg-source; do
     command -v "$tool" >/dev/null || die "$tool is missing: apt-get install apt dpkg-dev"
 done
 
-mkdir -p "$cache/dpdk-headers"
+mkdir -p "$cache/dpdk-headers" "$cache/dpdk-l2fwd"
 work=$(mktemp -d "$cache/dpdk-headers/tmp.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{parts,lists/partial,archives/partial,src}
@@ -59,7 +64,7 @@ private=(-o "Dir::Etc::SourceList=$work/sources.list" -o "Dir::Etc::SourceParts=
          -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work" -o "Dir::Cache::archives=$work/archives"
          -o "APT::Sandbox::User=" -o "Acquire::Languages=none" -o "Acquire::Retries=3")
 
-say "fetching the source of dpdk $version for its driver headers (about 17 MB, once)"
+say "fetching the source of dpdk $version for its driver headers and example (about 17 MB, once)"
 apt-get "${private[@]}" -qq update >"$work/log" 2>&1 || { cat "$work/log" >&2; die "apt-get update failed"; }
 if ! (cd "$work/src" && apt-get "${private[@]}" -qq source --download-only "dpdk=$version") >"$work/log" 2>&1; then
     cat "$work/log" >&2
@@ -76,18 +81,25 @@ upstream=${upstream%-*}
 found=$(tr -d '[:space:]' <"$work/tree/VERSION")
 [ "$upstream" = "$found" ] || die "asked for DPDK $upstream, the source package holds $found: refusing"
 
-mkdir "$work/out"
+mkdir "$work"/{headers,l2fwd}
 for folder in $folders; do
     for header in "$work/tree/$folder"/*.h; do
         name=$(basename "$header")
         # Public headers stay the installed ones: only what libdpdk-dev lacks.
-        [ -e "/usr/include/dpdk/$name" ] || cp "$header" "$work/out/"
+        [ -e "/usr/include/dpdk/$name" ] || cp "$header" "$work/headers/"
     done
 done
 for header in $wanted; do
-    [ -e "$work/out/$header" ] || die "$header is not in the source of dpdk $version"
+    [ -e "$work/headers/$header" ] || die "$header is not in the source of dpdk $version"
 done
-touch "$work/out/.complete"
-rm -rf "$dest"
-mv -T "$work/out" "$dest" 2>/dev/null || [ -e "$dest/.complete" ] || die "cannot write $dest"
-echo "$dest"
+cp "$work/tree/examples/l2fwd/main.c" "$work/l2fwd/" || die "the example l2fwd is not in the source of dpdk $version"
+
+# One fetch brings both.
+for each in headers l2fwd; do
+    dest=$(folder_of $each)
+    [ ! -e "$dest/.complete" ] || continue
+    touch "$work/$each/.complete"
+    rm -rf "$dest"
+    mv -T "$work/$each" "$dest" 2>/dev/null || [ -e "$dest/.complete" ] || die "cannot write $dest"
+done
+folder_of "$part"
