@@ -43,6 +43,7 @@ int rested_region(const std::string &export_name)
     using Clock = std::chrono::steady_clock;
     std::int64_t first = 0;
     std::int64_t second = 0;
+    std::int64_t third = 0;
     Clock::duration between{};
     int tries = 0;
     do { // the machine may be slow
@@ -50,14 +51,18 @@ int rested_region(const std::string &export_name)
         const auto before = Clock::now();
         first = place();
         second = place();
+        // By now the manager, which answers in order, has answered the end of the first.
+        third = place();
         between = Clock::now() - before;
     } while (between >= rest && ++tries < 10);
     std::this_thread::sleep_for(rest + rest / 4);
-    const std::int64_t third = place();
-    const bool ok = first > 0 && second > 0 && between < rest && second != first && third == first;
+    const std::int64_t fourth = place();
+    const bool in_use = first > 0 && second > 0 && third > 0;
+    const bool apart = second != first && third != first && third != second;
+    const bool ok = in_use && apart && between < rest && fourth == first;
     apps::print_result(
         {{"probe", "rested-region"},
-         {"places", {first, second, third}},
+         {"places", {first, second, third, fourth}},
          {"ms", std::chrono::duration_cast<std::chrono::milliseconds>(between).count()},
          {"ok", ok}});
     return ok ? 0 : 1;
