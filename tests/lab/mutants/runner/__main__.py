@@ -46,7 +46,8 @@ def _applies(mutants: list[Mutant]) -> int:
 class Run:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.build: Path = arguments.build.resolve()
-        self.shop = Workshop(_ROOT, self.build / "mutants", arguments.kernel_dir, arguments.source)
+        self.kernel: str = arguments.host_kernel
+        self.shop = Workshop(_ROOT, self.build / "mutants", self.kernel, arguments.kernel_dir, arguments.source)
         self.survived: list[str] = []
         self.errors: dict[str, str] = {}
         self.killed: dict[str, str] = {}
@@ -59,7 +60,8 @@ class Run:
         failed: dict[Check, str] = {}
         if scenarios:
             _say(f"control: {', '.join(scenarios)}")
-            verdicts = checks.play(scenarios, self.build, self.build / "modules/tiny", self.shop.logs / "control")
+            modules = self.build / "modules" / self.kernel
+            verdicts = checks.play(scenarios, self.build, self.kernel, modules, self.shop.logs / "control")
             failed = {Check("lab", name): error for name, error in verdicts.items() if error is not None}
         for check in wanted:
             if check.kind == "ctest":
@@ -83,9 +85,9 @@ class Run:
             complaint = checks.ctest(self.shop.build, mutant.check, log)
         else:
             programs = self.shop.build if mutant.changes_programs else self.build
-            modules = self.shop.modules if mutant.changes_modules else self.build / "modules/tiny"
+            modules = self.shop.modules if mutant.changes_modules else self.build / "modules" / self.kernel
             logs = self.shop.logs / mutant.name
-            complaint = checks.play([mutant.check.what], programs, modules, logs)[mutant.check.what]
+            complaint = checks.play([mutant.check.what], programs, self.kernel, modules, logs)[mutant.check.what]
         if complaint is None:
             self.survived.append(mutant.name)
             _say(f"{mutant.name}: SURVIVED '{mutant.check}'")
@@ -126,6 +128,7 @@ def _gist(complaint: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="elisa test --mutants", description=__doc__)
     parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--host-kernel", default="tiny", help="what the emulated host runs; as for elisa lab run")
     parser.add_argument("--kernel-dir", default="", help="as for kvm-patch/build.sh")
     parser.add_argument("--source", default="")
     parser.add_argument("--json", type=Path)

@@ -12,14 +12,14 @@ from . import process
 from .mutant import Check, MutantError
 
 
-def play(scenarios: list[str], build: Path, modules: Path, logs: Path) -> dict[str, str | None]:
+def play(scenarios: list[str], build: Path, kernel: str, modules: Path, logs: Path) -> dict[str, str | None]:
     """Lab scenarios in one boot of the emulated host; by name, what failed and all that was said, or None. PYTHONPATH has the lab in it."""
     results = logs / "results.json"
     logs.mkdir(parents=True, exist_ok=True)
     results.unlink(missing_ok=True)
     with (logs / "lab.log").open("w") as out:
         process.run(
-            [sys.executable, "-B", "-m", "elisalab", "--build", str(build), "run", *scenarios, "--modules", str(modules),
+            [sys.executable, "-B", "-m", "elisalab", "--build", str(build), "run", *scenarios, "--host-kernel", kernel, "--modules", str(modules),
              "--json", str(results), "--logs", str(logs), "--verdicts-later"],
             out, os.environ,
         )

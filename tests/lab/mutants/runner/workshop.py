@@ -17,13 +17,13 @@ _ROOMS = ("apps", "bench", "kvm-patch", "lab", "libelisa", "pmd_rvif", "rvs", "s
 
 
 class Workshop:
-    def __init__(self, root: Path, place: Path, kernel_dir: str, kernel_source: str) -> None:
+    def __init__(self, root: Path, place: Path, kernel: str, kernel_dir: str, kernel_source: str) -> None:
         self._root = root
         self.tree = place / "tree"
         self.build = place / "build"
         self.modules = place / "modules"
         self.logs = place / "logs"
-        self._objects = place / "module-objects"
+        self._objects = place / f"module-objects-{kernel}"
         self._kernel_dir, self._kernel_source = kernel_dir, kernel_source
         for folder in (self.tree, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
