@@ -202,9 +202,9 @@ class Soak:
     def _stay(self) -> dict[str, int]:
         return {"manager": self.manager.pid, "sink": self.sink.process.pid, "source": self.source.process.pid}
 
-    def rss_kb(self) -> dict[str, int]:
-        """Memory of the processes that stay."""
-        return {name: int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))  # type: ignore[union-attr]
+    def memory_kb(self) -> dict[str, int]:
+        """What the processes that stay have of the system; how much of it they have touched grows without a leak."""
+        return {name: int(re.search(r"VmData:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))  # type: ignore[union-attr]
                 for name, pid in self._stay().items()}
 
 
@@ -305,11 +305,11 @@ def _run(arguments: argparse.Namespace, folder: Path, plugins: Path) -> int:
         soak.join()
         soak.kill(soak.others[0])
         soak.everybody_leaves()
-        before, rss = soak.holdings(), soak.rss_kb()
+        before, memory = soak.holdings(), soak.memory_kb()
         soak.run(seconds)
         soak.everybody_leaves()
         after = soak.holdings()
-        growth = {name: kb - rss[name] for name, kb in soak.rss_kb().items()}
+        growth = {name: kb - memory[name] for name, kb in soak.memory_kb().items()}
         source, sink, counted = soak.finish()
     finally:
         soak.close()
