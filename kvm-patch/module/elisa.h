@@ -63,7 +63,7 @@ struct elisa_vm {
 	u64 aborts;            /* of contexts that are gone */
 	u64 crossings;
 	struct elisa_rate rate;
-	u64 refusals[ELISA_REFUSALS]; /* calls, by error */
+	u64 refusals[ELISA_REFUSALS]; /* calls, and attachments by their manager, by error */
 };
 
 /* Guest pages held by the module, charged to the mm they were pinned through. */

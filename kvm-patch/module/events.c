@@ -97,6 +97,8 @@ int elisa_event_reply(struct elisa_export *export, u64 seq, s64 verdict, u64 arg
 			att->state = state;
 			att->refusal = -verdict;
 			att->arg = arg;
+			if (verdict && -verdict < ELISA_REFUSALS)
+				att->vm->refusals[-verdict]++;
 		}
 		break;
 	case ELISA_EVENT_REGION_ADD:
