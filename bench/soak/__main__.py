@@ -27,6 +27,7 @@ from dpdk_plugins import PluginError, plugin_folder  # noqa: E402
 _MOST_OTHERS = 6
 _BURST = 64  # of those who mingle: the most frames of a call
 _RECEIVERS = _MOST_OTHERS + 1  # of a frame
+_SENDERS = _MOST_OTHERS + 1  # to a port, besides itself
 _GROWTH_KB = 4096  # of a process that stays: its allocator's, and what it counts of those who have gone
 _MOST_JOINS = 990  # the manager keeps the records of the last 1000 ports that have gone
 # Where somebody's packet memory was, scratch memory stays mapped until the place is used again: two lines in
@@ -203,25 +204,27 @@ class Soak:
         return {"manager": self.manager.pid, "sink": self.sink.process.pid, "source": self.source.process.pid}
 
     def memory_kb(self) -> dict[str, int]:
-        """What the processes that stay have of the system; how much of it they have touched grows without a leak."""
-        return {name: int(re.search(r"VmData:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))  # type: ignore[union-attr]
+        """Memory of the processes that stay, but packet memory: that is shared, and touched bit by bit."""
+        return {name: int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))  # type: ignore[union-attr]
                 for name, pid in self._stay().items()}
 
 
 @dataclass(frozen=True)
 class Books:
     """Every copy that a sender's call made out of a frame has one outcome, which the call counts, both at its end. Who is killed
-    inside a call may have delivered and not counted, and is the only one: the switch knows whose claim was held when its port was closed."""
+    inside a call may have delivered and not counted: the switch knows whose claim was held when its port was closed. And what a port gets by
+    calls that are under way when it is closed is counted after its counters were read for the last time."""
 
     copies: int
     outcomes: int
     killed_inside: int  # calls
+    closed: int  # ports
 
     @classmethod
-    def of(cls, ports: list[dict[str, Any]]) -> Books:
+    def of(cls, ports: list[dict[str, Any]], closed: int = 0) -> Books:
         return cls(sum(port["copies"] for port in ports),
                    sum(port["rx_frames"] + sum(port["drops"].get(reason, 0) for reason in _OF_RECEIVER) for port in ports),
-                   sum(port["inside"] for port in ports))
+                   sum(port["inside"] for port in ports), closed)
 
     @property
     def unaccounted(self) -> int:
@@ -230,24 +233,24 @@ class Books:
     @property
     def explained(self) -> int:
         """At most: what those calls can have had."""
-        return self.killed_inside * _BURST * _RECEIVERS
+        return self.killed_inside * _BURST * _RECEIVERS + self.closed * _BURST * _SENDERS
 
     def problems(self) -> list[str]:
         if self.unaccounted <= self.explained:
             return []
         return [f"{self.copies} copies but {self.outcomes} deliveries and drops: {self.unaccounted} unaccounted for, "
-                f"{self.killed_inside} calls in which somebody was killed explain {self.explained} at most"]
+                f"{self.killed_inside} calls in which somebody was killed and {self.closed} ports that closed explain {self.explained} at most"]
 
     def as_json(self) -> dict[str, int]:
         return {"copies": self.copies, "outcomes": self.outcomes, "unaccounted": self.unaccounted,
-                "killed_inside": self.killed_inside, "unaccounted_allowed": self.explained}
+                "killed_inside": self.killed_inside, "closed": self.closed, "unaccounted_allowed": self.explained}
 
 
-def problems(soak: Soak, source: dict[str, Any], sink: dict[str, Any], counted: dict[str, Any], before: dict[str, int],
-             after: dict[str, int], growth_kb: dict[str, int]) -> list[str]:
+def problems(soak: Soak, books: Books, source: dict[str, Any], sink: dict[str, Any], counted: dict[str, Any],
+             before: dict[str, int], after: dict[str, int], growth_kb: dict[str, int]) -> list[str]:
     ports = counted["ports"]
     by_label = {port["label"]: port for port in ports}
-    found = Books.of(ports).problems()
+    found = books.problems()
     # Who was not killed knows what it sent.
     ends = {soak.source.label: source, soak.sink.label: sink, **soak.left}
     for label, own in ends.items():
@@ -313,12 +316,12 @@ def _run(arguments: argparse.Namespace, folder: Path, plugins: Path) -> int:
         source, sink, counted = soak.finish()
     finally:
         soak.close()
-    found = problems(soak, source, sink, counted, before, after, growth)
+    ports = counted["ports"]
+    books = Books.of(ports, soak.done["leaves"] + soak.done["kills"])
+    found = problems(soak, books, source, sink, counted, before, after, growth)
     late = stalls(source, sink)
     if not arguments.stalls_allowed:
         found += late
-    ports = counted["ports"]
-    books = Books.of(ports)
     summary = {
         "seconds": seconds, "seed": seed, **soak.done,
         "frames": sum(port["tx_frames"] for port in ports), "delivered": sum(port["rx_frames"] for port in ports),
@@ -329,7 +332,7 @@ def _run(arguments: argparse.Namespace, folder: Path, plugins: Path) -> int:
         arguments.json.write_text(json.dumps(summary, indent=1) + "\n")
     print(json.dumps({key: summary[key] for key in ("joins", "leaves", "kills", "freezes", "frames", "delivered", "drops")}))
     print(f"books: {books.copies} copies, {books.outcomes} deliveries and drops, {books.unaccounted} unaccounted for; "
-          f"{books.killed_inside} of {soak.done['kills']} kills were inside a call and explain {books.explained} at most; "
+          f"{books.killed_inside} of {soak.done['kills']} kills were inside a call, these and {books.closed} ports that closed explain {books.explained} at most; "
           f"growth {', '.join(f'{name} {kb} kB' for name, kb in growth.items())}")
     print(f"steady pair: {sink['steady']} frames, {sink['lost']} lost (all counted as drops); longest call "
           f"{max(source['worst_call_us'], sink['worst_call_us']) / 1000:.2f} ms, latest delivery {sink['worst_delivery_us'] / 1000:.2f} ms; "
