@@ -64,6 +64,42 @@ class TomlReader {
         }
     }
 
+    // [key], given to read(table), which returns an error or nothing; so does this.
+    template <class Read>
+    std::optional<elisa::Error> table(std::string_view key, Read read)
+    {
+        const toml::node *const node = table_.get(key);
+        if (node == nullptr) {
+            return std::nullopt;
+        }
+        if (const auto *const table = node->as_table(); table != nullptr) {
+            return read(*table);
+        }
+        complain_at(key, "must be a table: [" + std::string{key} + "]");
+        return std::nullopt;
+    }
+
+    // Each [[key]], likewise.
+    template <class Read>
+    std::optional<elisa::Error> tables(std::string_view key, Read read)
+    {
+        const toml::node *const node = table_.get(key);
+        if (node == nullptr) {
+            return std::nullopt;
+        }
+        const auto *const all = node->as_array();
+        if (all == nullptr || !all->is_homogeneous<toml::table>()) {
+            complain_at(key, "must be tables: [[" + std::string{key} + "]]");
+            return std::nullopt;
+        }
+        for (const toml::node &one : *all) {
+            if (auto error = read(*one.as_table())) {
+                return error;
+            }
+        }
+        return std::nullopt;
+    }
+
     [[nodiscard]] bool has(std::string_view key) const { return table_.get(key) != nullptr; }
 
     void complain_at(std::string_view key, const std::string &what);

@@ -324,29 +324,14 @@ Result<Config> parse_config(std::string_view text, std::string_view origin)
     for (const auto &[key, read] : {std::pair<const char *, Read>{"switch", read_switch},
                                     {"log", read_log},
                                     {"metrics", read_metrics}}) {
-        const toml::node *const node = root.get(key);
-        if (node == nullptr) {
-            continue;
-        }
-        if (const auto *const table = node->as_table(); table != nullptr) {
-            if (auto error = read(*table, origin, config)) {
-                return std::move(*error);
-            }
-        } else {
-            reader.complain_at(key, "must be a table: [" + std::string{key} + "]");
+        if (auto error = reader.table(
+                key, [&](const toml::table &table) { return read(table, origin, config); })) {
+            return std::move(*error);
         }
     }
-    if (const toml::node *const node = root.get("guest"); node != nullptr) {
-        const auto *const guests = node->as_array();
-        if (guests == nullptr || !guests->is_homogeneous<toml::table>()) {
-            reader.complain_at("guest", "must be tables: [[guest]]");
-        } else {
-            for (const toml::node &guest : *guests) {
-                if (auto error = read_guest(*guest.as_table(), origin, config)) {
-                    return std::move(*error);
-                }
-            }
-        }
+    if (auto error = reader.tables(
+            "guest", [&](const toml::table &table) { return read_guest(table, origin, config); })) {
+        return std::move(*error);
     }
     if (reader.error()) {
         return *reader.error();

@@ -59,24 +59,13 @@ Result<Config> parse_config(std::string_view text, std::string_view origin)
     Config config;
     TomlReader reader{*root, origin, "top level"};
     reader.allow_only({"store", "guest"});
-    if (const toml::node *const node = root->get("store"); node != nullptr) {
-        if (const auto *const table = node->as_table(); table == nullptr) {
-            reader.complain_at("store", "must be a table: [store]");
-        } else if (auto error = read_store(*table, origin, config)) {
-            return std::move(*error);
-        }
+    const auto store = [&](const toml::table &table) { return read_store(table, origin, config); };
+    const auto guest = [&](const toml::table &table) { return read_guest(table, origin, config); };
+    if (auto error = reader.table("store", store)) {
+        return std::move(*error);
     }
-    if (const toml::node *const node = root->get("guest"); node != nullptr) {
-        const auto *const guests = node->as_array();
-        if (guests == nullptr || !guests->is_homogeneous<toml::table>()) {
-            reader.complain_at("guest", "must be tables: [[guest]]");
-        } else {
-            for (const toml::node &guest : *guests) {
-                if (auto error = read_guest(*guest.as_table(), origin, config)) {
-                    return std::move(*error);
-                }
-            }
-        }
+    if (auto error = reader.tables("guest", guest)) {
+        return std::move(*error);
     }
     if (reader.error()) {
         return *reader.error();
