@@ -301,7 +301,7 @@ struct elisa_vm_info {
 	uint64_t crossings;
 	uint64_t aborts;
 	struct elisa_vm_quota quota;
-	uint64_t refusals[ELISA_REFUSALS]; /* its calls that failed, by ELISA_E* */
+	uint64_t refusals[ELISA_REFUSALS]; /* by ELISA_E*: its calls that failed, and attaches that a manager refused */
 };
 
 enum elisa_export_state {

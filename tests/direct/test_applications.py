@@ -9,7 +9,6 @@ import re
 import struct
 import subprocess
 import sys
-import time
 import unittest
 from pathlib import Path
 
@@ -102,7 +101,7 @@ class ApplicationsTest(DirectCase):
                                   "--eth-peer=0," + B, "--txq=4", "--rxq=4", "--tx-offloads=0x8000", mbufs=16384)
         for line in ("set txpkts 64,200,500,700", "set txsplit rand", "set burst 16", "start"):
             source.say(line)
-        time.sleep(0.5)
+        source.until("frames without a rate", lambda: xstats(source)["tx_good_packets"] > 10_000)
         self.assertEqual(0, xstats(source)["drop_rate"])
         subprocess.run([str(BUILD / "host/bin/elisactl"), "--socket", f"{self.bed.socket}.control", "port", "set", "a", "rate=20"],
                        check=True, timeout=60)
