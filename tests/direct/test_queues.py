@@ -107,6 +107,27 @@ class QueuesTest(DirectCase):
         source.say("start")
         self.bounces(source, swap, 1, 8)
 
+    def test_as_many_ports_as_the_switch_has_forward(self) -> None:
+        """64, of two processes: DPDK as Debian builds it has room for 32 in each."""
+        self.bed.manager()
+
+        def mac(process: int, port: int) -> str:
+            return f"02:72:76:67:{process:02x}:{port:02x}"
+
+        def ports(process: int) -> list[str]:
+            return [f"net_rvif{port},backend=direct,mac={mac(process, port)}" for port in range(32)]
+
+        # A queue has buffers posted for each source, of which there are 64.
+        usual = ("--port-topology=loop", "--rxd=64", "--mbuf-size=512", "--enable-scatter")
+        peers = [f"--eth-peer={port},{mac(2, port)}" for port in range(32)]
+        swap = self.interactive("b", ports(2), "--forward-mode=macswap", *usual, mbufs=150_000, memory_mb=256)
+        source = self.interactive("a", ports(1), "--forward-mode=flowgen", *usual, *peers, mbufs=150_000, memory_mb=256)
+        swap.say("start")
+        source.say("start")
+        self.bounces(source, swap, 32, 1)
+        late = self.bed.testpmd("late", ["net_rvif0,backend=direct"])
+        late.until_says("all of the switch's ports are taken")
+
     def test_testpmd_attaches_and_detaches_ports(self) -> None:
         manager = self.bed.manager()
         port = self.interactive("b", ["net_rvif0,backend=direct,mac=" + B])
