@@ -6,6 +6,7 @@
 
 #include <ethdev_driver.h>
 #include <memory>
+#include <optional>
 #include <rte_memory.h>
 #include <string>
 
@@ -36,6 +37,8 @@ const AddressMap::Run *pool_run(const Port &port, rte_mempool *pool);
 int dev_start(rte_eth_dev *dev);
 int dev_stop(rte_eth_dev *dev);
 bool set_mac(Port &port, const rte_ether_addr &address, std::string &why);
+// The address that the switch's manager gave the port, if it gave one.
+std::optional<rte_ether_addr> given_mac(Port &port);
 bool mtu_fits(const Port &port, std::uint32_t mtu, std::string &why);
 
 // ---- drain.cpp

@@ -140,6 +140,8 @@ int probe(rte_vdev_device *vdev)
     }
     if (config->mac) {
         dev->data->mac_addrs[0] = *config->mac;
+    } else if (const auto given = given_mac(*port)) {
+        dev->data->mac_addrs[0] = *given;
     } else {
         rte_eth_random_addr(dev->data->mac_addrs[0].addr_bytes);
     }

@@ -3,6 +3,7 @@
 #include "control.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <rte_cpuflags.h>
 
@@ -12,7 +13,27 @@ bool set_mac(Port &port, const rte_ether_addr &address, std::string &why)
 {
     std::uint64_t mac = 0;
     std::memcpy(&mac, address.addr_bytes, RTE_ETHER_ADDR_LEN);
-    return call_ok(port, "set MAC", why, RVIF_OP_SET_MAC, mac);
+    if (call_ok(port, "set MAC", why, RVIF_OP_SET_MAC, mac)) {
+        return true;
+    }
+    if (const auto given = given_mac(port); given && !rte_is_same_ether_addr(&*given, &address)) {
+        std::array<char, RTE_ETHER_ADDR_FMT_SIZE> text{};
+        rte_ether_format_addr(text.data(), text.size(), &*given);
+        why += std::string(": the switch gives this port ") + text.data() + " and no other";
+    }
+    return false;
+}
+
+std::optional<rte_ether_addr> given_mac(Port &port)
+{
+    std::string why;
+    std::int64_t mac = 0;
+    if (!call_ok(port, "MAC", why, RVIF_OP_MAC, 0, 0, &mac) || mac == 0) {
+        return std::nullopt;
+    }
+    rte_ether_addr address;
+    std::memcpy(address.addr_bytes, &mac, RTE_ETHER_ADDR_LEN);
+    return address;
 }
 
 namespace {

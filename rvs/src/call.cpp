@@ -44,6 +44,8 @@ std::int64_t Switch::call(PortId self, std::uint64_t op, std::uint64_t a1, std::
         return core.recover(cpu, index, a1, a2);
     case RVIF_OP_QUEUE_STATS:
         return core.queue_stats(index, a1, a2);
+    case RVIF_OP_MAC:
+        return static_cast<std::int64_t>(port.mac_given());
     default:
         return -RVIF_E_OP;
     }

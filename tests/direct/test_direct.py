@@ -474,10 +474,10 @@ class DirectTest(DirectCase):
     def test_a_refused_mac_is_not_the_ports(self) -> None:
         own = "02:00:00:00:00:0a"
         self.bed.manager("--config", self.config(f"[[guest]]\nlabel = 'a'\nmac = '{own}'\n"))
-        port = self.bed.testpmd("a", ["net_rvif0,backend=direct,label=a,mac=" + own], "-i")
+        port = self.bed.testpmd("a", ["net_rvif0,backend=direct,label=a"], "-i")
         port.until_says("testpmd>")
         port.say("mac_addr set 0 02:00:00:00:00:0b")
-        port.until_says("set MAC")
+        port.until_says(f"the switch gives this port {own.upper()} and no other")
         port.say("show port info 0")
         port.until_says("Link status: ")
         self.assertEqual([own.upper()], re.findall(r"MAC address: (\S+)", port.output())[-1:])

@@ -236,6 +236,7 @@ enum rvif_op {
 	 * same vCPU, any number of times. */
 	RVIF_OP_RECOVER,
 	RVIF_OP_QUEUE_STATS, /* a1 address for rvif_port_stats, a2 tx queue -> 0 */
+	RVIF_OP_MAC,         /* -> the MAC that the manager gave the port, or 0: its driver's choice */
 	RVIF_OPS
 };
 

@@ -164,6 +164,8 @@ TEST(Rvs, PinnedMacCannotBeTakenByAnotherPort)
     EXPECT_EQ(thief.call(RVIF_OP_SET_MAC, word(mac(7))), -RVIF_E_STATE);
     EXPECT_EQ(owner.call(RVIF_OP_SET_MAC, word(mac(8))), -RVIF_E_STATE);
     EXPECT_EQ(owner.call(RVIF_OP_SET_MAC, word(mac(7))), 0);
+    EXPECT_EQ(owner.call(RVIF_OP_MAC), static_cast<std::int64_t>(word(mac(7))));
+    EXPECT_EQ(thief.call(RVIF_OP_MAC), 0); // chose its own
 
     const Bytes f = frame(mac(7), mac(3));
     EXPECT_EQ(peer.send(f), 1); // before the owner has sent anything
