@@ -23,7 +23,8 @@ void pins(Report &report);         // memory that may not be pinned
 void locked_limit(Report &report); // RLIMIT_MEMLOCK
 
 // vcpu.cpp
-void smm(Report &report);            // VMFUNC in system management mode
+void smm(Report &report);            // VMFUNC in system management mode; SMI in the sub
+void init_in_sub(Report &report);    // INIT in the sub
 void legacy_modes(Report &report);   // the guest leaves long mode
 void reset_outside(Report &report);  // the VMM resets the VM
 void control_bits(Report &report);   // the VMM sets CR4

@@ -21,6 +21,7 @@ constexpr Case cases[] = {
     {"pins", pins},
     {"locked-limit", locked_limit},
     {"smm", smm},
+    {"init-in-sub", init_in_sub},
     {"legacy-modes", legacy_modes},
     {"reset-outside", reset_outside},
     {"control-bits", control_bits},

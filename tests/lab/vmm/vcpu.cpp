@@ -3,10 +3,17 @@
 #include "parties.hpp"
 #include "stubs.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 namespace vmm {
 namespace {
+
+// Delivery modes of an interrupt message.
+constexpr std::uint32_t mode_smi = 2;
+constexpr std::uint32_t mode_init = 5;
 
 constexpr std::uint64_t cr4_vmxe = 1 << 13, cr4_pcide = 1 << 17;
 
@@ -33,6 +40,57 @@ struct Parties {
             throw std::runtime_error{"a crossing to begin with: " + seen(c)};
         }
     }
+    // A call that is so long that something can be sent to it.
+    std::uint64_t long_call()
+    {
+        constexpr std::chrono::milliseconds enough{15};
+        for (std::uint64_t rounds = 1'000'000;; rounds *= 2) {
+            const auto begin = std::chrono::steady_clock::now();
+            if (const Crossing c = guest.cross(6, rounds); !c.returned(6)) {
+                throw std::runtime_error{"a long call: " + seen(c)};
+            }
+            if (std::chrono::steady_clock::now() - begin > enough) {
+                return rounds;
+            }
+        }
+    }
+    // A message comes in the middle of it.
+    struct Sent {
+        Crossing crossing;
+        int messages; // some came too late
+    };
+    Sent cross_and_send(std::uint32_t mode)
+    {
+        for (int messages = 1; messages <= 20; ++messages) {
+            const std::uint64_t rounds = long_call();
+            std::atomic<bool> ready{false};
+            std::atomic<bool> sent{false}, taken{false};
+            std::thread other{[&] {
+                ready = true;
+                std::this_thread::sleep_for(std::chrono::milliseconds{3});
+                taken = guest.vm.signal(mode);
+                sent = true;
+            }};
+            while (!ready) {
+                std::this_thread::yield();
+            }
+            const Crossing c = guest.cross(9, rounds);
+            const bool in_time = sent;
+            other.join();
+            if (!taken) {
+                throw std::runtime_error{"nobody took a message"};
+            }
+            if (in_time) {
+                return {c, messages};
+            }
+            // It takes effect now; then all is as before.
+            static_cast<void>(guest.vm.run_at(at::reset_ud, 0));
+            guest.vm.user_mode();
+            arm();
+        }
+        throw std::runtime_error{"no message came in time"};
+    }
+
     Host host;
     Manager manager{host};
     Guest guest{host};
@@ -47,10 +105,28 @@ void smm(Report &report)
     if (guest.vm.vcpu_ioctl(KVM_SMI, 0) != 0) {
         fail("KVM_SMI");
     }
-    const Crossing c = guest.cross(7);
+    Crossing c = guest.cross(7);
     report.expect("VMFUNC in SMM is #UD", guest.vm.peek(at::smi_count) == 1,
                   std::to_string(guest.vm.peek(at::smi_count)) + " times, then " + seen(c));
     report.expect("back from SMM it crosses", c.returned(7), seen(c));
+
+    const Parties::Sent sent = parties.cross_and_send(mode_smi);
+    report.expect("a call in which an SMI comes", sent.crossing.returned(9), seen(sent.crossing));
+    c = guest.cross(8);
+    report.expect("the SMI was handled",
+                  guest.vm.peek(at::smi_count) == 1 + sent.messages && c.returned(8), seen(c));
+}
+
+void init_in_sub(Report &report)
+{
+    Parties parties;
+    Guest &guest = parties.guest;
+    const Crossing c = parties.cross_and_send(mode_init).crossing;
+    const bool again = c.end == End::out && guest.vm.registers().rip == at::reset_ud;
+    report.expect("it starts again, and VMFUNC is #UD", again, seen(c));
+    guest.vm.user_mode();
+    parties.arm();
+    report.expect("armed again it crosses", true);
 }
 
 void legacy_modes(Report &report)

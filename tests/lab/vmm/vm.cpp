@@ -21,7 +21,9 @@ constexpr std::uint64_t anyone = 7; // present, writable, user
 constexpr std::uint64_t large = 0x80;
 constexpr std::uint64_t last_page = 0xffff'f000; // the reset vector is in it
 constexpr std::uint32_t in_smm = 1 << 16;        // a memory slot of that address space
-constexpr std::uint64_t rflags = 0x3002;         // IOPL 3: the doorbell without an I/O bitmap
+// IOPL 3: the doorbell without an I/O bitmap. IF: Bochs lets the host's interrupts end a VM entry
+// without it only at the next exit.
+constexpr std::uint64_t rflags = 0x3202;
 
 constexpr std::uint64_t cr0_pe_ne_pg = 0x8000'0031;
 constexpr std::uint64_t cr4_pae_sse_xsave = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 18;
@@ -158,6 +160,11 @@ Vm::Vm() : memory_{at::end}, reset_page_{page}, kvm_{::open("/dev/kvm", O_RDWR |
     set_cpuid(false);
     if (vcpu_ioctl(KVM_GET_SREGS, &initial_) != 0) {
         fail("KVM_GET_SREGS");
+    }
+    // KVM knows where messages go from the moment that its APIC is written.
+    kvm_lapic_state apic{};
+    if (vcpu_ioctl(KVM_GET_LAPIC, &apic) != 0 || vcpu_ioctl(KVM_SET_LAPIC, &apic) != 0) {
+        fail("the vCPU's APIC");
     }
     slot(0, 0, memory_.length(), memory_.data());
     slot(in_smm, 0, memory_.length(), memory_.data());
@@ -297,6 +304,14 @@ bool Vm::set_xcr0(std::uint64_t value)
     x.nr_xcrs = 1;
     x.xcrs[0].value = value;
     return vcpu_ioctl(KVM_SET_XCRS, &x) == 0;
+}
+
+bool Vm::signal(std::uint32_t delivery_mode)
+{
+    kvm_msi message{};
+    message.address_lo = 0xfee0'0000;
+    message.data = delivery_mode << 8;
+    return vm_ioctl(KVM_SIGNAL_MSI, &message) > 0;
 }
 
 kvm_regs Vm::registers() const

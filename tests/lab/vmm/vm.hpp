@@ -84,6 +84,9 @@ class Vm {
     bool give_tracing();
     bool give_pebs();
     bool set_xcr0(std::uint64_t value);
+    // An interrupt message of this delivery mode to the vCPU, from another thread too. False:
+    // nobody took it.
+    [[nodiscard]] bool signal(std::uint32_t delivery_mode);
 
     std::int64_t call(elisa_call number, Call &registers);
     // VMFUNC(gate) in front of this offset of the entry page.
