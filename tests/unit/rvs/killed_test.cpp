@@ -21,12 +21,21 @@ constexpr std::uint32_t rounds = 60;
 template <typename Body>
 void run_and_kill(std::uint32_t microseconds, Body body)
 {
+    int begun[2];
+    ASSERT_EQ(pipe(begun), 0);
     const pid_t pid = fork();
     ASSERT_GE(pid, 0);
     if (pid == 0) {
+        if (write(begun[1], "", 1) != 1)
+            _exit(1);
         for (;;)
             body();
     }
+    close(begun[1]);
+    // A busy machine may take longer than that to start it.
+    char byte = 0;
+    ASSERT_EQ(read(begun[0], &byte, 1), 1);
+    close(begun[0]);
     usleep(microseconds);
     ASSERT_EQ(kill(pid, SIGKILL), 0);
     int status = 0;
