@@ -223,6 +223,8 @@ class Program {
 
 int main(int argc, char **argv)
 {
+    // Another program may share the terminal: a line is written in one piece.
+    std::setvbuf(stdout, nullptr, _IOFBF, 1 << 16);
     const int used = rte_eal_init(argc, argv);
     if (used < 0) {
         std::fprintf(stderr, "traffic: EAL: %s\n", rte_strerror(rte_errno));
