@@ -121,9 +121,10 @@ class QueuesTest(DirectCase):
         usual = ("--port-topology=loop", "--rxd=64", "--mbuf-size=512", "--enable-scatter")
         peers = [f"--eth-peer={port},{mac(2, port)}" for port in range(32)]
         swap = self.interactive("b", ports(2), "--forward-mode=macswap", *usual, mbufs=150_000, memory_mb=256)
-        source = self.interactive("a", ports(1), "--forward-mode=flowgen", *usual, *peers, mbufs=150_000, memory_mb=256)
+        source = self.interactive("a", ports(1), "--forward-mode=macswap", *usual, *peers, mbufs=150_000, memory_mb=256)
         swap.say("start")
-        source.say("start")
+        # Each with a port of its own in the other: two bursts that go to and fro.
+        source.say("start tx_first 2")
         self.bounces(source, swap, 32, 1)
         late = self.bed.testpmd("late", ["net_rvif0,backend=direct"])
         late.until_says("all of the switch's ports are taken")
