@@ -21,6 +21,7 @@ class Report {
 void window(Report &report);       // memory where the sub context's regions appear (I4)
 void pins(Report &report);         // memory that may not be pinned
 void locked_limit(Report &report); // RLIMIT_MEMLOCK
+void slow_memory(Report &report);  // that takes for ever to be faulted in
 
 // vcpu.cpp
 void smm(Report &report);            // VMFUNC in system management mode; SMI in the sub

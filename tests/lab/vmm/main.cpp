@@ -20,6 +20,7 @@ constexpr Case cases[] = {
     {"window", window},
     {"pins", pins},
     {"locked-limit", locked_limit},
+    {"slow-memory", slow_memory},
     {"smm", smm},
     {"init-in-sub", init_in_sub},
     {"legacy-modes", legacy_modes},

@@ -3,11 +3,17 @@
 #include "parties.hpp"
 #include "stubs.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <stdexcept>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <thread>
 
 namespace vmm {
 namespace {
@@ -56,6 +62,45 @@ class LittleLocked {
     }
 
     rlimit old_{};
+};
+
+// A page that nobody fills before it is told to.
+class Unfilled {
+  public:
+    Unfilled() : fd_{static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK))}
+    {
+        uffdio_api api{};
+        api.api = UFFD_API;
+        uffdio_register range{};
+        range.range = {.start = address(), .len = page};
+        range.mode = UFFDIO_REGISTER_MODE_MISSING;
+        if (!fd_ || ::ioctl(fd_.get(), UFFDIO_API, &api) != 0 ||
+            ::ioctl(fd_.get(), UFFDIO_REGISTER, &range) != 0) {
+            fail("userfaultfd");
+        }
+    }
+    [[nodiscard]] std::byte *data() const { return memory_.data(); }
+    // Somebody waits for it.
+    [[nodiscard]] bool wanted() const
+    {
+        pollfd one{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+        return ::poll(&one, 1, 10'000) == 1;
+    }
+    void fill() const
+    {
+        uffdio_zeropage zero{};
+        zero.range = {.start = address(), .len = page};
+        ::ioctl(fd_.get(), UFFDIO_ZEROPAGE, &zero);
+    }
+
+  private:
+    [[nodiscard]] std::uint64_t address() const
+    {
+        return reinterpret_cast<std::uint64_t>(memory_.data());
+    }
+
+    Memory memory_{page};
+    elisa::UniqueFd fd_;
 };
 
 } // namespace
@@ -133,6 +178,47 @@ void locked_limit(Report &report)
     report.expect("more than RLIMIT_MEMLOCK", result == -ELISA_E_QUOTA, error(result));
     result = manager.add(0, at::data, much);
     report.expect("with CAP_IPC_LOCK", result == 0, error(result));
+}
+
+void slow_memory(Report &report)
+{
+    if (const elisa::UniqueFd there{static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC))};
+        !there) {
+        report.expect("not run: this kernel has no userfaultfd", true);
+        return;
+    }
+    Host host;
+    Manager manager{host};
+    if (manager.create("vmm-slow", 2) != 0) {
+        throw std::runtime_error{"no export"};
+    }
+    const auto hang = [&](const char *what, std::uint64_t offset, elisa_map kind) {
+        const Unfilled unfilled;
+        manager.vm.slot(2, spare, page, unfilled.data());
+        std::int64_t result = -1;
+        std::thread caller{[&] { result = manager.add(offset, spare, page, kind); }};
+        const bool hangs = unfilled.wanted();
+        std::atomic<bool> answered{false};
+        std::thread asker{[&] {
+            static_cast<void>(host.stats());
+            answered = true;
+        }};
+        for (int i = 0; i < 50 && !answered; ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds{100});
+        }
+        const bool others_go_on = answered;
+        unfilled.fill();
+        caller.join();
+        asker.join();
+        manager.vm.slot(2, spare, 0, unfilled.data());
+        // Linux 6.1 does not wait for such memory to pin it.
+        const bool refused = kind == ELISA_MAP_DATA && !hangs && result == -ELISA_E_MEMORY;
+        report.expect(what, refused || (hangs && others_go_on && result == 0),
+                      error(result) + (hangs ? "" : ", it did not hang") +
+                          (others_go_on ? "" : ", others hang, too"));
+    };
+    hang("pinned", 0, ELISA_MAP_DATA);
+    hang("copied", page, ELISA_MAP_TEXT);
 }
 
 } // namespace vmm
