@@ -221,7 +221,7 @@ enum elisa_error {
 	ELISA_E_MEMORY      = 10, /* the range is not plain writable guest memory */
 	ELISA_E_OVERLAP     = 11, /* a memory slot reaches into the window, or a range is in use */
 	ELISA_E_PCID        = 12, /* CR4.PCIDE is set: run QEMU with -cpu ...,-pcid */
-	ELISA_E_MODE        = 13, /* not 64-bit user code */
+	ELISA_E_MODE        = 13, /* not 64-bit user code; of a manager: not a 64-bit kernel */
 	ELISA_E_HOST        = 14, /* the host CPU cannot do this */
 	ELISA_E_DEAD        = 15, /* export or attachment is gone */
 	ELISA_E_NESTED      = 16, /* VMX is on (CR4.VMXE): the VM runs or prepares VMs of its own */

@@ -28,7 +28,7 @@ DEFINE_STATIC_KEY_FALSE(elisa_key);
 const struct elisa_ops *elisa_ops;
 
 static DEFINE_MUTEX(elisa_register_lock);
-/* Covers the calls that may be under way while elisa.ko is unloaded: two may come
+/* Covers the calls that may be under way while elisa.ko is unloaded: three may come
  * for VMs that it knows nothing of, and one may drop its last reference. */
 DEFINE_STATIC_SRCU(elisa_srcu);
 
@@ -86,6 +86,15 @@ bool __elisa_refuse_vmfunc(struct kvm_vcpu *vcpu)
 		return false;
 	kvm_queue_exception(vcpu, UD_VECTOR);
 	return true;
+}
+
+void __elisa_from_user(struct kvm_vcpu *vcpu)
+{
+	int idx = srcu_read_lock(&elisa_srcu);
+
+	if (static_key_enabled(&elisa_key))
+		elisa_ops->from_user(vcpu, to_vmx(vcpu)->elisa);
+	srcu_read_unlock(&elisa_srcu, idx);
 }
 
 void __elisa_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)

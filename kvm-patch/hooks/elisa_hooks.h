@@ -35,15 +35,15 @@ struct elisa_vcpu {
  *               EPT_POINTER now.
  * @reset:       INIT or reset: the vCPU's contexts end here.
  * @sched_in:    the vCPU's thread is back on a CPU, off its default context. Atomic.
- * @from_user:   KVM_RUN begins; may sleep. User space may have set registers.
+ * @from_user:   KVM_RUN begins; may sleep. User space may have set registers. Any vCPU.
  * @to_user:     KVM_RUN is about to return to user space, which may read and set
  *               registers: the vCPU must be in its default context.
  * @vcpu_free:   last call for this vCPU; another thread.
  * @vm_destroy:  last call for this VM, before its vCPUs are freed on 6.1 and
  *               after on 6.12; another thread; no vCPU runs any more.
  *
- * Only @doorbell and @vm_destroy are called for vCPUs and VMs that elisa.ko did
- * not mark with elisa_kvm_set().
+ * Only @doorbell, @from_user and @vm_destroy are called for vCPUs and VMs that elisa.ko
+ * did not mark with elisa_kvm_set(): @from_user with NULL.
  */
 struct elisa_ops {
 	bool (*doorbell)(struct kvm_vcpu *vcpu);
@@ -142,6 +142,7 @@ static __always_inline struct elisa_vcpu *elisa_off_default(struct kvm_vcpu *vcp
 
 bool __elisa_refuse_vmfunc(struct kvm_vcpu *vcpu);
 bool __elisa_doorbell(struct kvm_vcpu *vcpu, unsigned long exit_qualification);
+void __elisa_from_user(struct kvm_vcpu *vcpu);
 void __elisa_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev);
 void __elisa_vm_destroy(struct kvm *kvm);
 
@@ -248,10 +249,8 @@ static __always_inline void elisa_sched_in(struct kvm_vcpu *vcpu)
 
 static __always_inline void elisa_from_user(struct kvm_vcpu *vcpu)
 {
-	struct elisa_vcpu *ev = elisa_armed(vcpu);
-
-	if (ev)
-		elisa_ops->from_user(vcpu, ev);
+	if (static_branch_unlikely(&elisa_key))
+		__elisa_from_user(vcpu);
 }
 
 static __always_inline void elisa_to_user(struct kvm_vcpu *vcpu)

@@ -49,23 +49,46 @@ void elisa_vm_end(struct elisa_vm *vm)
 	module_put(THIS_MODULE);
 }
 
+/* At a glance, since firmware and whoever stays out of long mode come by often. */
+static bool shares_memory(struct kvm *kvm)
+{
+	struct elisa_vm *vm;
+	bool yes;
+
+	rcu_read_lock();
+	vm = elisa_vm_of(kvm);
+	yes = vm && !(list_empty(&vm->attachments) && list_empty(&vm->exports));
+	rcu_read_unlock();
+	return yes;
+}
+
 /*
- * A vCPU that was in long mode starts in another one: the VM was reset from outside.
- * Its memory is about to be used anew, so nothing of it may stay mapped: no region, and no
- * export, whose image would take for its own data what the VM has there now. (INIT, by
- * which a guest starts a processor again, has stopped it before it comes here.)
+ * Was the VM reset from outside? Then its first processor starts outside of long mode, or one
+ * does that has open gates. (The others wait for INIT and SIPI then, as they do when a guest
+ * starts one of them again.)
+ */
+static bool was_reset(struct kvm_vcpu *vcpu, const struct elisa_vcpu *ev)
+{
+	return !elisa_kvm_long_mode(vcpu) && !elisa_kvm_nested(vcpu) &&
+	       (vcpu->vcpu_id == vcpu->kvm->arch.bsp_vcpu_id || (ev && !ev->stopped)) &&
+	       shares_memory(vcpu->kvm);
+}
+
+/*
+ * The memory of a VM that was reset is about to be used anew, so nothing of it may stay mapped:
+ * no region, and no export, whose image would take for its own data what the VM has there now.
  */
 void elisa_from_user(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
-	struct elisa_armed_vcpu *av = to_armed(ev);
 	struct elisa_attachment *att, *next_att;
 	struct elisa_export *export, *next;
 	struct elisa_vm *vm;
 
 	/* KVM_SET_SREGS may have set CR3, which 6.1 flushes nothing for: the gate's page must not be
 	 * in the TLB any more when CR3 names memory of the guest's choice (I4). */
-	kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
-	if (elisa_kvm_long_mode(vcpu) || (ev->stopped && (!av->watched || av->started_anew)))
+	if (ev)
+		kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+	if (!was_reset(vcpu, ev))
 		return;
 	mutex_lock(&elisa_lock);
 	vm = elisa_vm_of(vcpu->kvm);

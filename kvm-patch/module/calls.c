@@ -184,7 +184,6 @@ static int guest_call(struct call *c)
 static int dispatch(struct call *c)
 {
 	u32 role = c->vm ? c->vm->role : ELISA_ROLE_NONE;
-	int err;
 
 	if (c->nr == ELISA_CALL_VERSION) {
 		c->out[0] = ELISA_ABI_VERSION;
@@ -195,8 +194,8 @@ static int dispatch(struct call *c)
 	if (c->nr >= ELISA_CALL_EXPORT_CREATE && c->nr <= ELISA_CALL_ATTACHMENT_NEXT) {
 		if (role != ELISA_ROLE_MANAGER)
 			return -ELISA_E_ROLE;
-		err = c->vm->export_count ? elisa_watch(c->vm, c->vcpu) : 0;
-		return err ?: manager_call(c);
+		/* A VM that runs in another mode looks like one that was reset. */
+		return elisa_kvm_long_mode(c->vcpu) ? manager_call(c) : -ELISA_E_MODE;
 	}
 	if (c->nr >= ELISA_CALL_ATTACH && c->nr <= ELISA_CALL_ABORT_INFO)
 		return role == ELISA_ROLE_GUEST ? guest_call(c) : -ELISA_E_ROLE;

@@ -184,56 +184,10 @@ static void check_unused(struct elisa_armed_vcpu *av)
 {
 	unsigned int i;
 
-	if (av->watched)
-		return;
 	for (i = 0; i < ELISA_SLOTS; i++)
 		if (av->context[i].attachment)
 			return;
 	WRITE_ONCE(av->unused, true);
-}
-
-/*
- * A VM that exports memory has one vCPU, the one that called last, followed as if it were
- * armed, so that a reset of the VM is seen (elisa_from_user()). No gate is open on it.
- */
-int elisa_watch(struct elisa_vm *vm, struct kvm_vcpu *vcpu)
-{
-	struct elisa_vcpu *ev = elisa_kvm_get(vcpu);
-	struct elisa_armed_vcpu *av;
-	int err;
-
-	/* A manager in another mode may do so, but then a reset looks like any entry. */
-	if (!elisa_kvm_long_mode(vcpu))
-		return 0;
-	if (vm->watched && vm->watched->vcpu == vcpu) {
-		vm->watched->started_anew = false;
-		return 0;
-	}
-	elisa_unwatch(vm);
-	if (ev) {
-		av = to_armed(ev);
-	} else {
-		err = armed_create(vcpu, &av);
-		if (err)
-			return err;
-		av->hook.stopped = true;
-	}
-	av->watched = true;
-	av->started_anew = false;
-	av->unused = false;
-	vm->watched = av;
-	return 0;
-}
-
-void elisa_unwatch(struct elisa_vm *vm)
-{
-	struct elisa_armed_vcpu *av = vm->watched;
-
-	if (!av)
-		return;
-	vm->watched = NULL;
-	av->watched = false;
-	check_unused(av);
 }
 
 static int may_arm(struct kvm_vcpu *vcpu)
@@ -391,13 +345,9 @@ void elisa_contexts_kill(struct elisa_attachment *att)
 void elisa_context_vcpu_free(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 {
 	struct elisa_armed_vcpu *av = to_armed(ev);
-	struct elisa_vm *vm;
 	unsigned int slot;
 
 	mutex_lock(&elisa_lock);
-	vm = elisa_vm_of(vcpu->kvm);
-	if (vm && vm->watched == av)
-		elisa_unwatch(vm);
 	elisa_invept_all();
 	for (slot = 0; slot < ELISA_SLOTS; slot++)
 		if (av->context[slot].attachment)

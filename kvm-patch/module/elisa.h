@@ -55,7 +55,6 @@ struct elisa_vm {
 	struct list_head exports;
 	struct elisa_vm_quota quota;
 	u32 export_count;
-	struct elisa_armed_vcpu *watched; /* by which a reset of a manager's VM is seen, or NULL */
 	u32 slots;             /* bitmap of taken slots */
 	u64 pinned;            /* pages */
 	u64 reserved;          /* pages of its regions, pinned or not yet */
@@ -172,8 +171,6 @@ struct elisa_armed_vcpu {
 	bool trap;                      /* list[gate] of current_context is closed */
 	bool in_smm;                    /* VMFUNC is off until it leaves SMM */
 	bool unused;                    /* no contexts left: release at next entry */
-	bool watched;                   /* for a reset of its VM, contexts or not ... */
-	bool started_anew;              /* ... but after INIT it begins without one */
 	bool signal_held;               /* a signal that waits for it, too */
 	int kept_vector;                /* an interrupt that waits for the default context, or -1 */
 	bool registers_hidden;
@@ -269,8 +266,6 @@ void elisa_region_exit(void);
 
 /* context.c */
 int elisa_arm(struct kvm_vcpu *vcpu, struct elisa_attachment *att, u64 abort_rsp, u64 *vcpu_nr);
-int elisa_watch(struct elisa_vm *vm, struct kvm_vcpu *vcpu);
-void elisa_unwatch(struct elisa_vm *vm);
 void elisa_contexts_kill(struct elisa_attachment *att);
 int elisa_context_init(void);
 void elisa_context_exit(void);

@@ -508,6 +508,5 @@ void elisa_reset(struct kvm_vcpu *vcpu, struct elisa_vcpu *ev)
 		elisa_kvm_scrub_vectors(vcpu);
 		atomic64_inc(&elisa_abort_reasons[ELISA_E_RESET - ELISA_E_FAULT]);
 	}
-	av->started_anew = true;
 	stop_crossing(av);
 }

@@ -68,8 +68,7 @@ static void strip(struct elisa_export *export)
 static void leave_owner(struct elisa_export *export)
 {
 	list_del(&export->vm_link);
-	if (!--export->owner->export_count)
-		elisa_unwatch(export->owner);
+	export->owner->export_count--;
 	export->owner = NULL;
 	elisa_pages_disown(&export->tables);
 	elisa_pages_disown(&export->sealed);

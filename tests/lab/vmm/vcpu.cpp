@@ -142,6 +142,12 @@ void legacy_modes(Report &report)
     guest.vm.user_mode();
     parties.arm();
     report.expect("armed again it crosses", true);
+
+    Manager manager{parties.host};
+    manager.vm.protected_mode();
+    const std::int64_t result = manager.create("vmm-legacy", 1);
+    report.expect("a manager exports nothing", result == -ELISA_E_MODE,
+                  "result " + std::to_string(result));
 }
 
 void reset_outside(Report &report)
@@ -160,6 +166,12 @@ void reset_outside(Report &report)
                   std::to_string(info.attachments) + " attachments, " +
                       std::to_string(info.pinned_pages) + " pages");
     report.expect("VMFUNC is #UD", end == End::out, name_of(end));
+
+    parties.manager.vm.real_mode();
+    parties.manager.vm.run_at(0xfff0, 0);
+    const std::uint32_t exports = parties.host.vm(parties.manager.id).exports;
+    parties.manager.vm.user_mode();
+    report.expect("a manager's exports end", exports == 0, std::to_string(exports) + " exports");
 }
 
 void control_bits(Report &report)

@@ -25,7 +25,8 @@ constexpr std::uint32_t in_smm = 1 << 16;        // a memory slot of that addres
 // without it only at the next exit.
 constexpr std::uint64_t rflags = 0x3202;
 
-constexpr std::uint64_t cr0_pe_ne_pg = 0x8000'0031;
+constexpr std::uint64_t cr0_pe_ne = 0x31;
+constexpr std::uint64_t cr0_pe_ne_pg = 0x8000'0000 | cr0_pe_ne;
 constexpr std::uint64_t cr4_pae_sse_xsave = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 18;
 constexpr std::uint64_t efer_lme_lma = 0x500;
 
@@ -270,6 +271,19 @@ void Vm::compatibility_mode()
     s.ss.db = 1;
     if (vcpu_ioctl(KVM_SET_SREGS, &s) != 0) {
         fail("KVM_SET_SREGS: compatibility mode");
+    }
+}
+
+void Vm::protected_mode()
+{
+    kvm_sregs s = initial_;
+    s.cr0 = cr0_pe_ne;
+    s.cs = segment(0x08, 0xb, 0);
+    s.cs.db = 1;
+    s.ss = s.ds = s.es = s.fs = s.gs = segment(0x10, 3, 0);
+    s.ss.db = 1;
+    if (vcpu_ioctl(KVM_SET_SREGS, &s) != 0) {
+        fail("KVM_SET_SREGS: protected mode");
     }
 }
 

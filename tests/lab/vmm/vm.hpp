@@ -76,6 +76,8 @@ class Vm {
     void user_mode();
     // 32-bit code at CPL 0, in long mode still.
     void compatibility_mode();
+    // 32-bit code at CPL 0, without paging.
+    void protected_mode();
     // As a VM that was reset from outside.
     void real_mode();
     bool set_cr4(std::uint64_t set);
