@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     names = list(arguments.scenario)
     if arguments.suite:
         names += scenario.names(arguments.suite)
+    if arguments.part:
+        names = scenario.part(names, *arguments.part)
     if not names:
         raise LabError("no scenario: name one, or a --suite")
     scenarios = [scenario.load(name) for name in names]
@@ -187,9 +189,10 @@ def campaign(arguments: argparse.Namespace) -> int:
 def verdict(arguments: argparse.Namespace) -> int:
     """How one scenario of an earlier run went: a test of its own for ctest, without a boot of its own."""
     try:
-        result = json.loads(arguments.json.read_text())[arguments.scenario]
-    except (OSError, ValueError, KeyError):
-        raise LabError(f"{arguments.json} has no result of {arguments.scenario}") from None
+        results = {name: each for path in arguments.json for name, each in json.loads(path.read_text()).items()}
+        result = results[arguments.scenario]
+    except (OSError, ValueError, KeyError) as error:
+        raise LabError(f"no result of {arguments.scenario}: {error}") from None
     print("passed" if result["ok"] else result["error"])
     return 0 if result["ok"] else 1
 
@@ -231,6 +234,13 @@ def paths(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _part(text: str) -> tuple[int, int]:
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"'{text}': want N/PARTS, such as 1/2")
+    return int(number), int(parts)
+
+
 def _interrupted(*_: object) -> None:
     """The first Ctrl-C (or kill) cleans up; a second one must not interrupt that."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -245,6 +255,7 @@ def main() -> int:
     runs = verbs.add_parser("run", help="run scenarios, in one boot of the host")
     runs.add_argument("scenario", nargs="*")
     runs.add_argument("--suite", choices=("test", "debug", "demo", "bench", "hand"), help="all scenarios of this suite")
+    runs.add_argument("--part", type=_part, metavar="N/PARTS", help="of what is named: part N of so many equal ones")
     runs.add_argument("--verdicts-later", action="store_true",
                       help="exit 0 if every scenario was played, however it went; `verdict` tells")
     demos = verbs.add_parser("demo", help="frames between two guests through the switch")
@@ -267,7 +278,7 @@ def main() -> int:
         verb.add_argument("--host-kernel", choices=host_kernels.NAMES, default="tiny")
     verdicts = verbs.add_parser("verdict", help="how a scenario of an earlier run went")
     verdicts.add_argument("scenario")
-    verdicts.add_argument("--json", type=Path, required=True)
+    verdicts.add_argument("--json", type=Path, nargs="+", required=True, help="what the runs have written")
     verbs.add_parser("list", help="list the scenarios")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

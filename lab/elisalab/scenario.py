@@ -99,6 +99,17 @@ def names(suite: str | None = None) -> list[str]:
     return every if suite is None else [name for name in every if load(name)["suite"] == suite]
 
 
+def part(of: list[str], number: int, parts: int) -> list[str]:
+    """One of `parts` parts that take about as long as each other, by the scenarios' timeouts. The first is 1."""
+    shares: list[list[str]] = [[] for _ in range(parts)]
+    sums = [0] * parts
+    for name in sorted(of, key=lambda each: (-load(each)["timeout"], each)):
+        least = sums.index(min(sums))
+        shares[least].append(name)
+        sums[least] += load(name)["timeout"]
+    return sorted(shares[number - 1])
+
+
 def of_campaign(campaign: str) -> list[str]:
     return [name for name in names() if load(name)["campaign"] == campaign]
 

@@ -60,5 +60,15 @@ class Scenarios(unittest.TestCase):
                 self.assertTrue(scenario.load(name)["description"], "a scenario says what it shows")
 
 
+class Parts(unittest.TestCase):
+    def test_each_scenario_is_in_one_and_none_is_much_longer(self) -> None:
+        every = scenario.names("test")
+        for parts in (1, 2, 3):
+            shares = [scenario.part(every, number, parts) for number in range(1, parts + 1)]
+            self.assertEqual(sorted(sum(shares, [])), every)
+            times = [sum(scenario.load(name)["timeout"] for name in share) for share in shares]
+            self.assertLess(max(times), 1.2 * min(times))
+
+
 if __name__ == "__main__":
     unittest.main()
