@@ -145,6 +145,11 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(arguments)
+    elsewhere = [mutant for mutant in mutants if mutant.only_on not in ("", run.kernel)]
+    mutants = [mutant for mutant in mutants if mutant not in elsewhere]
+    if not mutants:
+        print(f"mutants: nothing to play on {run.kernel}; --host-kernel {elsewhere[0].only_on}", file=sys.stderr)
+        return 1
     run.all(mutants)
     print(f"\n{'mutant':32} {'verdict':9} removes")
     for mutant in mutants:
@@ -152,11 +157,14 @@ def main() -> int:
         print(f"{mutant.name:32} {verdict:9} {mutant.removes}")
     for name, error in run.errors.items():
         print(f"\n{name}: {error}")
+    for mutant in elsewhere:
+        print(f"\n{mutant.name}: not played, only on {mutant.only_on}")
     print(f"\n{len(mutants)} mutants: {len(run.killed)} killed, {len(run.survived)} survived, {len(run.errors)} errors")
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(
-            {"mutants": len(mutants), "survived": run.survived, "killed": run.killed, "errors": run.errors}, indent=1) + "\n")
+            {"mutants": len(mutants), "survived": run.survived, "killed": run.killed, "errors": run.errors,
+             "elsewhere": {mutant.name: mutant.only_on for mutant in elsewhere}}, indent=1) + "\n")
     return 1 if run.survived or run.errors else 0
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent
-_KEYS = ("Removes", "Caught-by", "Sign")
+_KEYS = ("Removes", "Caught-by", "Sign", "Only-on")
 
 
 class MutantError(Exception):
@@ -35,6 +35,7 @@ class Mutant:
     removes: str
     check: Check
     sign: str  # a regular expression that the check's complaint must match; may be empty
+    only_on: str  # the host kernel on which it can be noticed; empty: on any
     files: tuple[str, ...]
 
     @property
@@ -75,7 +76,8 @@ def load(path: Path) -> Mutant:
     if (kind, len(words)) not in (("lab", 1), ("ctest", 2)):
         raise MutantError(f"{path.name}: Caught-by is 'lab SCENARIO' or 'ctest TARGET REGEX'")
     files = tuple(sorted(set(re.findall(r"^\+\+\+ b/(\S+)", "--- a/" + diff, re.MULTILINE))))
-    return Mutant(path.stem, path, fields["Removes"], Check(kind, *words), fields.get("Sign", ""), files)
+    return Mutant(path.stem, path, fields["Removes"], Check(kind, *words), fields.get("Sign", ""),
+                  fields.get("Only-on", ""), files)
 
 
 def load_all(names: list[str]) -> list[Mutant]:
