@@ -85,11 +85,15 @@ std::string report(const PlayCase &load, std::uint64_t marked, const Snapshot &b
     return text.str();
 }
 
-void say_result(const char *key, const std::string &cases, std::uint64_t wrong)
+// A line for each load: of one that is longer than 4096 bytes a terminal makes pieces, with what
+// other programs say in between.
+void say_results(const char *key, const std::vector<std::string> &cases, std::uint64_t wrong)
 {
-    std::printf("ELISA-RESULT {\"%s\": [%s], \"wrong\": %lu, \"tsc_hz\": %lu}\n", key,
-                cases.c_str(), wrong, rte_get_tsc_hz());
-    std::fflush(stdout);
+    for (const std::string &one : cases) {
+        std::printf("ELISA-RESULT {\"%s\": [%s], \"wrong\": %lu, \"tsc_hz\": %lu}\n", key,
+                    one.c_str(), wrong, rte_get_tsc_hz());
+        std::fflush(stdout);
+    }
 }
 
 } // namespace
@@ -121,7 +125,7 @@ std::vector<PlayCase> parse_cases(const std::string &text, unsigned repeat)
 void play_source(const Ports &ports, const PlaySettings &settings)
 {
     const std::uint64_t millisecond = rte_get_tsc_hz() / 1000;
-    std::string cases;
+    std::vector<std::string> cases;
     if (settings.pairs > 1) {
         meet(ports, settings.pair, settings.pairs);
     }
@@ -171,15 +175,15 @@ void play_source(const Ports &ports, const PlaySettings &settings)
                 rte_delay_us_sleep(goodbye_us);
             }
         }
-        cases += (n == 0 ? "" : ", ") + report(load, between_marks, begin, end);
+        cases.push_back(report(load, between_marks, begin, end));
         ports.drain();
     }
-    say_result("source_cases", cases, 0);
+    say_results("source_cases", cases, 0);
 }
 
 void play_sink(const Ports &ports, const PlaySettings &settings)
 {
-    std::string cases;
+    std::vector<std::string> cases;
     std::uint64_t wrong = 0;
     std::uint8_t phase = 0;
     std::uint64_t announce_at = 0;
@@ -226,12 +230,12 @@ void play_sink(const Ports &ports, const PlaySettings &settings)
                     throw std::runtime_error{"no frame of a whole load arrived"};
                 }
                 mark(n, "end");
-                cases += (n == 0 ? "" : ", ") + report(load, here.ticks - marked, begin, here);
+                cases.push_back(report(load, here.ticks - marked, begin, here));
             }
         }
         wrong += sink.counts().wrong;
     }
-    say_result("sink_cases", cases, wrong);
+    say_results("sink_cases", cases, wrong);
 }
 
 } // namespace traffic

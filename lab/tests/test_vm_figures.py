@@ -45,6 +45,18 @@ class VmFiguresTest(unittest.TestCase):
         (row,) = vm_figures.results("direct", {"name": "x", "host_cpus": 2}, one)
         self.assertEqual((200.0, 0.015), (row["instructions_per_frame"], row["exits_per_frame"]))
 
+    def test_loads_may_be_reported_one_by_one(self) -> None:
+        whole, split = result(), result()
+        for end, cases in (("source", "source_cases"), ("sink", "sink_cases")):
+            for each in (whole, split):
+                each["vms"][end]["kvm"] |= {"case-1-begin": {"exits": 200}, "case-1-end": {"exits": 230}}
+            (report,) = whole["vms"][end]["results"]
+            split["vms"][end]["results"].append({**report, cases: [{**report[cases][0], "size": 128}]})
+            report[cases].append({**report[cases][0], "size": 128})
+        rows = [vm_figures.results("rvif", {"name": "x", "host_cpus": 2}, each) for each in (whole, split)]
+        self.assertEqual(2, len(rows[1]))
+        self.assertEqual(*rows)
+
     def test_repetitions_of_a_load_are_folded(self) -> None:
         twice = result()
         for end, cases in (("source", "source_cases"), ("sink", "sink_cases")):
