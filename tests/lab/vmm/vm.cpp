@@ -100,6 +100,14 @@ kvm_segment segment(std::uint16_t selector, std::uint8_t type, std::uint8_t dpl)
     return s;
 }
 
+void segments_of_32_bits(kvm_sregs &s)
+{
+    s.cs = segment(0x08, 0xb, 0);
+    s.cs.db = 1;
+    s.ss = s.ds = s.es = s.fs = s.gs = segment(0x10, 3, 0);
+    s.ss.db = 1;
+}
+
 } // namespace
 
 void fail(const std::string &what)
@@ -265,10 +273,7 @@ void Vm::compatibility_mode()
 {
     kvm_sregs s{};
     vcpu_ioctl(KVM_GET_SREGS, &s);
-    s.cs = segment(0x08, 0xb, 0);
-    s.cs.db = 1;
-    s.ss = s.ds = s.es = s.fs = s.gs = segment(0x10, 3, 0);
-    s.ss.db = 1;
+    segments_of_32_bits(s);
     if (vcpu_ioctl(KVM_SET_SREGS, &s) != 0) {
         fail("KVM_SET_SREGS: compatibility mode");
     }
@@ -278,10 +283,7 @@ void Vm::protected_mode()
 {
     kvm_sregs s = initial_;
     s.cr0 = cr0_pe_ne;
-    s.cs = segment(0x08, 0xb, 0);
-    s.cs.db = 1;
-    s.ss = s.ds = s.es = s.fs = s.gs = segment(0x10, 3, 0);
-    s.ss.db = 1;
+    segments_of_32_bits(s);
     if (vcpu_ioctl(KVM_SET_SREGS, &s) != 0) {
         fail("KVM_SET_SREGS: protected mode");
     }
