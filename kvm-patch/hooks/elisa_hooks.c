@@ -90,10 +90,16 @@ bool __elisa_refuse_vmfunc(struct kvm_vcpu *vcpu)
 
 void __elisa_from_user(struct kvm_vcpu *vcpu)
 {
-	int idx = srcu_read_lock(&elisa_srcu);
+	struct elisa_vcpu *ev = to_vmx(vcpu)->elisa;
+	int idx;
 
+	/* So that strangers, whose vCPUs are here each time they come from user space, pay for no more. */
+	if (!ev && elisa_kvm_long_mode(vcpu))
+		return;
+
+	idx = srcu_read_lock(&elisa_srcu);
 	if (static_key_enabled(&elisa_key))
-		elisa_ops->from_user(vcpu, to_vmx(vcpu)->elisa);
+		elisa_ops->from_user(vcpu, ev);
 	srcu_read_unlock(&elisa_srcu, idx);
 }
 

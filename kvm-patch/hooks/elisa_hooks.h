@@ -43,7 +43,7 @@ struct elisa_vcpu {
  *               after on 6.12; another thread; no vCPU runs any more.
  *
  * Only @doorbell, @from_user and @vm_destroy are called for vCPUs and VMs that elisa.ko
- * did not mark with elisa_kvm_set(): @from_user with NULL.
+ * did not mark with elisa_kvm_set(): @from_user with NULL, and outside of long mode.
  */
 struct elisa_ops {
 	bool (*doorbell)(struct kvm_vcpu *vcpu);
