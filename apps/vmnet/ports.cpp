@@ -66,9 +66,12 @@ Result<rvs::PortId> Ports::open(const GuestConfig &guest, std::uint64_t cookie,
     }
     rvs::PortOptions options = options_of(config_, guest);
     options.cookie = cookie;
-    if (const rvs::Error error = switch_.port_open(*port, options); error != rvs::Error::none) {
+    rvs::PortStats before;
+    if (const rvs::Error error = switch_.port_open(*port, options, &before);
+        error != rvs::Error::none) {
         return refuse(Errc::refused, std::string{"the switch: "} + text_of(error));
     }
+    settle(*port, before);
     ports_[*port] = Port{guest};
     journal_.tell(Level::info, "port-opened", named(*port) + " opened for " + who,
                   about(*port, guest.label));
@@ -83,11 +86,11 @@ void Ports::close(rvs::PortId port, const std::string &who)
     PortRecord last;
     if (read_port(switch_, port, last)) {
         last.open = false;
-        gone_.push_back(last);
+        closed_.insert_or_assign(port, last);
     }
     switch_.port_close(port);
     ports_.erase(port);
-    if (gone_.size() > most_gone) {
+    if (gone_.size() + closed_.size() > most_gone) {
         forget_one();
     }
     const rvif_port_stats &frames = last.stats.frames;
@@ -98,6 +101,29 @@ void Ports::close(rvs::PortId port, const std::string &who)
                   named(port) + " closed (" + who + "), " + std::to_string(frames.tx_frames) +
                       " frames in, " + std::to_string(frames.rx_frames) + " out",
                   std::move(fields));
+}
+
+namespace {
+
+// Which queues a call was in is known at the close only.
+void update(PortRecord &record, const rvs::PortStats &counted)
+{
+    const std::uint64_t inside = record.stats.inside;
+    record.stats = counted;
+    record.stats.inside = inside;
+}
+
+} // namespace
+
+void Ports::settle(rvs::PortId port, const rvs::PortStats &counted)
+{
+    const auto found = closed_.find(port);
+    if (found == closed_.end()) {
+        return;
+    }
+    update(found->second, counted);
+    gone_.push_back(found->second);
+    closed_.erase(found);
 }
 
 // The oldest record; what it counted goes on in its label's.
@@ -295,6 +321,12 @@ std::uint32_t Ports::count(std::string_view label) const
 std::vector<PortRecord> Ports::records() const
 {
     std::vector<PortRecord> all{gone_.begin(), gone_.end()};
+    for (const auto &[port, record] : closed_) {
+        all.push_back(record);
+        if (rvs::PortStats now; switch_.port_stats(port, now)) {
+            update(all.back(), now);
+        }
+    }
     const std::uint64_t open = switch_.ports();
     for (std::uint32_t port = 0; port < RVIF_MAX_PORTS; ++port) {
         PortRecord record;

@@ -30,8 +30,11 @@ class Ports {
     // A port for a guest of the configuration, or a copy of one. who: for the journal.
     elisa::Result<rvs::PortId> open(const GuestConfig &guest, std::uint64_t cookie,
                                     const std::string &who);
-    // Remembers its counters.
+    // Remembers its counters: to its end, and until it is opened again what calls that were under
+    // way count afterwards.
     void close(rvs::PortId port, const std::string &who);
+    // A closed port was opened, or is about to be; this is what it had counted by then.
+    void settle(rvs::PortId port, const rvs::PortStats &counted);
     // It was open before this process was there, and belongs to `label`.
     void adopt(rvs::PortId port, const std::string &label);
 
@@ -69,7 +72,8 @@ class Ports {
     Config config_;
     Journal &journal_;
     std::map<rvs::PortId, Port> ports_;
-    std::deque<PortRecord> gone_; // at most most_gone
+    std::deque<PortRecord> gone_;
+    std::map<rvs::PortId, PortRecord> closed_; // not opened again yet; with gone_ at most most_gone
     std::map<std::string, Counted> forgotten_;
 };
 

@@ -27,7 +27,6 @@ from dpdk_plugins import PluginError, plugin_folder  # noqa: E402
 _MOST_OTHERS = 6
 _BURST = 64  # of those who mingle: the most frames of a call
 _RECEIVERS = _MOST_OTHERS + 1  # of a frame
-_SENDERS = _MOST_OTHERS + 1  # to a port, besides itself
 _GROWTH_KB = 4096  # of a process that stays: its allocator's, and what it counts of those who have gone
 _MOST_JOINS = 990  # the manager keeps the records of the last 1000 ports that have gone
 # Where somebody's packet memory was, scratch memory stays mapped until the place is used again: two lines in
@@ -212,19 +211,17 @@ class Soak:
 @dataclass(frozen=True)
 class Books:
     """Every copy that a sender's call made out of a frame has one outcome, which the call counts, both at its end. Who is killed
-    inside a call may have delivered and not counted: the switch knows whose claim was held when its port was closed. And what a port gets by
-    calls that are under way when it is closed is counted after its counters were read for the last time."""
+    inside a call may have delivered and not counted: the switch knows whose claim was held when its port was closed."""
 
     copies: int
     outcomes: int
     killed_inside: int  # calls
-    closed: int  # ports
 
     @classmethod
-    def of(cls, ports: list[dict[str, Any]], closed: int = 0) -> Books:
+    def of(cls, ports: list[dict[str, Any]]) -> Books:
         return cls(sum(port["copies"] for port in ports),
                    sum(port["rx_frames"] + sum(port["drops"].get(reason, 0) for reason in _OF_RECEIVER) for port in ports),
-                   sum(port["inside"] for port in ports), closed)
+                   sum(port["inside"] for port in ports))
 
     @property
     def unaccounted(self) -> int:
@@ -233,17 +230,17 @@ class Books:
     @property
     def explained(self) -> int:
         """At most: what those calls can have had."""
-        return self.killed_inside * _BURST * _RECEIVERS + self.closed * _BURST * _SENDERS
+        return self.killed_inside * _BURST * _RECEIVERS
 
     def problems(self) -> list[str]:
         if self.unaccounted <= self.explained:
             return []
         return [f"{self.copies} copies but {self.outcomes} deliveries and drops: {self.unaccounted} unaccounted for, "
-                f"{self.killed_inside} calls in which somebody was killed and {self.closed} ports that closed explain {self.explained} at most"]
+                f"{self.killed_inside} calls in which somebody was killed explain {self.explained} at most"]
 
     def as_json(self) -> dict[str, int]:
         return {"copies": self.copies, "outcomes": self.outcomes, "unaccounted": self.unaccounted,
-                "killed_inside": self.killed_inside, "closed": self.closed, "unaccounted_allowed": self.explained}
+                "killed_inside": self.killed_inside, "unaccounted_allowed": self.explained}
 
 
 def problems(soak: Soak, books: Books, source: dict[str, Any], sink: dict[str, Any], counted: dict[str, Any],
@@ -317,7 +314,7 @@ def _run(arguments: argparse.Namespace, folder: Path, plugins: Path) -> int:
     finally:
         soak.close()
     ports = counted["ports"]
-    books = Books.of(ports, soak.done["leaves"] + soak.done["kills"])
+    books = Books.of(ports)
     found = problems(soak, books, source, sink, counted, before, after, growth)
     late = stalls(source, sink)
     if not arguments.stalls_allowed:
@@ -332,7 +329,7 @@ def _run(arguments: argparse.Namespace, folder: Path, plugins: Path) -> int:
         arguments.json.write_text(json.dumps(summary, indent=1) + "\n")
     print(json.dumps({key: summary[key] for key in ("joins", "leaves", "kills", "freezes", "frames", "delivered", "drops")}))
     print(f"books: {books.copies} copies, {books.outcomes} deliveries and drops, {books.unaccounted} unaccounted for; "
-          f"{books.killed_inside} of {soak.done['kills']} kills were inside a call, these and {books.closed} ports that closed explain {books.explained} at most; "
+          f"{books.killed_inside} of {soak.done['kills']} kills were inside a call and explain {books.explained} at most; "
           f"growth {', '.join(f'{name} {kb} kB' for name, kb in growth.items())}")
     print(f"steady pair: {sink['steady']} frames, {sink['lost']} lost (all counted as drops); longest call "
           f"{max(source['worst_call_us'], sink['worst_call_us']) / 1000:.2f} ms, latest delivery {sink['worst_delivery_us'] / 1000:.2f} ms; "

@@ -22,7 +22,7 @@ class TheBooks(unittest.TestCase):
         self.assertEqual((books.copies, books.outcomes, books.unaccounted), (100, 100, 0))
         self.assertEqual(books.problems(), [])
 
-    def test_nothing_explains_a_frame_that_is_missing_if_nobody_was_killed_and_nothing_closed(self) -> None:
+    def test_nothing_explains_a_frame_that_is_missing_if_nobody_was_killed(self) -> None:
         self.assertEqual(len(Books.of([port(copies=100, received=99)]).problems()), 1)
 
     def test_a_call_that_was_killed_explains_what_it_can_have_had_and_no_more(self) -> None:
@@ -30,14 +30,9 @@ class TheBooks(unittest.TestCase):
         self.assertEqual(Books.of([port(copies=0, received=most, inside=1)]).problems(), [])
         self.assertEqual(len(Books.of([port(copies=0, received=most + 1, inside=1)]).problems()), 1)
 
-    def test_a_port_that_closed_explains_what_calls_under_way_had_for_it(self) -> None:
-        most = 64 * 7
-        self.assertEqual(Books.of([port(copies=most, received=0)], closed=1).problems(), [])
-        self.assertEqual(len(Books.of([port(copies=most + 1, received=0)], closed=1).problems()), 1)
-
     def test_the_json_has_what_a_reader_needs_to_judge(self) -> None:
         self.assertEqual(Books.of([port(copies=5, received=8, inside=1)]).as_json(),
-                         {"copies": 5, "outcomes": 8, "unaccounted": 3, "killed_inside": 1, "closed": 0, "unaccounted_allowed": 448})
+                         {"copies": 5, "outcomes": 8, "unaccounted": 3, "killed_inside": 1, "unaccounted_allowed": 448})
 
 
 if __name__ == "__main__":

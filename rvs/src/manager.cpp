@@ -251,7 +251,7 @@ void end_taps(Core &core, std::uint32_t to)
 
 } // namespace
 
-Error Switch::port_open(PortId id, const PortOptions &options)
+Error Switch::port_open(PortId id, const PortOptions &options, PortStats *before)
 {
     Core &core = core_of(this);
     const std::uint32_t index = number(id);
@@ -269,8 +269,7 @@ Error Switch::port_open(PortId id, const PortOptions &options)
             return error;
         }
     }
-    // Closed: no call of the port runs, so all of it is ours. But for received_before others
-    // may still count towards us.
+    // Closed: no call of the port runs, so all of it is ours.
     end_taps(core, index); // of a capture whose manager died
     port.mac.store(options.mac);
     port.pinned_mac.store(options.mac != 0);
@@ -291,6 +290,15 @@ Error Switch::port_open(PortId id, const PortOptions &options)
     for (std::size_t i = 0; i < label_size / 8; ++i)
         port.label[i].store(label[i]);
     port.max_tx_queues.store(options.max_tx_queues);
+    // Others may count towards it at any time: what is after begins where what was before ends.
+    PortStats had;
+    core.collect(index, had);
+    if (before != nullptr)
+        *before = had;
+    port.received_before[0].fetch_add(had.frames.rx_frames);
+    port.received_before[1].fetch_add(had.frames.rx_bytes);
+    for (std::uint32_t r = 0; r < receiver_reasons; ++r)
+        port.received_before[2 + r].fetch_add(had.frames.drops[r]);
     port.control_calls.store(0);
     port.cookie.store(options.cookie);
     port.rss_types.store(0);
@@ -308,10 +316,6 @@ Error Switch::port_open(PortId id, const PortOptions &options)
         for (Counter &drops : tx.counters.drops)
             drops.clear();
     }
-    std::uint64_t received[2 + receiver_reasons];
-    core.sum_received(index, received);
-    for (std::size_t i = 0; i < 2 + receiver_reasons; ++i)
-        port.received_before[i].store(received[i]);
 
     port.open.store(true);
     return Error::none;
@@ -655,7 +659,7 @@ bool Switch::port_info(PortId id, PortInfo &info) const
 bool Switch::port_stats(PortId id, PortStats &stats) const
 {
     const Core &core = core_of(this);
-    if (number(id) >= RVIF_MAX_PORTS || !core.ports[number(id)].open.load())
+    if (number(id) >= RVIF_MAX_PORTS)
         return false;
     core.collect(number(id), stats);
     return true;

@@ -344,6 +344,9 @@ Json Server::start_capture(Session &session, const Json &request)
     if (!own) {
         return refusal("all of the switch's ports are taken, and a capture needs one");
     }
+    if (rvs::PortStats before; switch_.port_stats(*own, before)) {
+        ports_.settle(*own, before);
+    }
     if (const auto started = capture_.start(*watched, *own); !started) {
         return refusal(started);
     }

@@ -157,8 +157,11 @@ class Switch {
 
     // ---- manager
 
-    // Opens a closed port with all counters at 0. Error: arg, state (is open), full.
-    [[nodiscard]] Error port_open(PortId port, const PortOptions &options);
+    // Opens a closed port with all counters at 0. before, unless it is null: what they were; calls
+    // that were under way when it was closed may have counted since. Error: arg, state (is open),
+    // full.
+    [[nodiscard]] Error port_open(PortId port, const PortOptions &options,
+                                  PortStats *before = nullptr);
 
     // Closes a port and takes back all it held: regions, sources, lanes, MACs, busy flags.
     // No call() of this port may run or come any more (its VM was detached, its process has
@@ -219,6 +222,7 @@ class Switch {
 
     // False: the port is closed.
     bool port_info(PortId port, PortInfo &info) const;
+    // Of a closed port: since it was opened last. False: there is none of that number.
     bool port_stats(PortId port, PortStats &stats) const;
     // The same of what was sent from one of its tx queues.
     bool queue_stats(PortId port, std::uint32_t tx_queue, PortStats &stats) const;

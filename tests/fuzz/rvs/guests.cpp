@@ -24,7 +24,6 @@ void Guests::begin()
 {
     bed.reset();
     now_ = kept_;
-    closed_ = false;
 }
 
 void Guests::finish(std::size_t input)
@@ -40,10 +39,12 @@ void Guests::finish(std::size_t input)
 
 void Guests::open(std::uint32_t p, const PortOptions &options)
 {
-    const Error error = bed->port_open(PortId{p}, options);
+    PortStats before{};
+    const Error error = bed->port_open(PortId{p}, options, &before);
     CHECK(error == (now_.port[p].open ? Error::state : Error::none));
     if (error != Error::none)
         return;
+    count(before, now_.gone);
     now_.port[p] = Port{};
     now_.port[p].open = true;
     now_.port[p].limited = options.rate_bytes != 0 || options.storm_frames != 0;
@@ -53,7 +54,6 @@ void Guests::close(std::uint32_t p)
 {
     CHECK(bed->port_close(PortId{p}) == (now_.port[p].open ? Error::none : Error::state));
     now_.port[p] = Port{};
-    closed_ = true;
 }
 
 void Guests::link(std::uint32_t p, bool up)

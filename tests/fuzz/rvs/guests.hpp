@@ -130,8 +130,12 @@ class Guests {
         TxQueue tx[RVIF_MAX_QUEUES];
         std::uint64_t frames_offered; // to the switch, by this port, and consumed
     };
+    struct Totals {
+        std::uint64_t copies, outcomes; // copies: cuts, too
+    };
     struct State {
         Port port[most_ports];
+        Totals gone; // of ports that have been opened again since
     };
     // What the counters say, of one source's call.
     struct Counts {
@@ -158,6 +162,7 @@ class Guests {
     void raced(const Bed::Race &race);
     void look(std::uint32_t o, std::uint64_t frames, std::uint64_t bytes);
     void spoilt(std::uint32_t p, std::uint32_t region, std::uint64_t offset, std::uint64_t len);
+    static void count(const PortStats &stats, Totals &totals);
     void check_totals();
     void probe();
     [[nodiscard]] bool can_send(std::uint32_t p) const;
@@ -168,7 +173,6 @@ class Guests {
     State kept_{};
     std::uint64_t number_ = 0;
     bool contents_ = false;
-    bool closed_ = false;
     // By RVIF_BUF_UNIT of a region.
     std::uint64_t marked_[region_len[0] / RVIF_BUF_UNIT]{};
     std::uint64_t marks_ = 0;

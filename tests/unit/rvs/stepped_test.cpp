@@ -323,6 +323,57 @@ TEST(RvsStepped, NeighbourThatIsCutShortFillsNobodysLimit)
     }
 }
 
+// What a call counts for a port that is closed under it, and perhaps opened for somebody else, is
+// in one of the two's counters.
+TEST(RvsStepped, NothingThatIsCountedForAPortWhichClosesIsLost)
+{
+    World world;
+    Guest sender{world, 0};
+    Guest receiver{world, 1};
+    sender.join();
+    constexpr std::uint32_t n = 8;
+    for (std::uint32_t i = 0; i < n; ++i)
+        sender.desc(i, {sender.stage(frame(broadcast, mac(5), 60 + i, i)), 60 + i});
+    const auto outcomes = [](const PortStats &stats) {
+        std::uint64_t sum = stats.frames.rx_frames;
+        for (const rvif_drop reason : {RVIF_DROP_NO_BUFFER, RVIF_DROP_NOT_READY,
+                                       RVIF_DROP_RX_TOO_BIG, RVIF_DROP_RX_BAD_BUFFER})
+            sum += stats.frames.drops[reason];
+        return sum;
+    };
+    std::uint32_t late[2] = {};
+    bool alive = true;
+    for (std::uint32_t after = 0; alive; after += 97) {
+        for (const bool opened_again : {false, true}) {
+            receiver.join();
+            receiver.post(sender.source(), 64);
+            const std::uint64_t copies = sender.stats().copies;
+            PortStats first{};
+            std::uint64_t at_its_end = 0;
+            {
+                Stepped call{[&] { sender.transmit(n); }};
+                for (std::uint32_t i = 0; i < after && call.alive(); ++i)
+                    call.step();
+                alive = call.alive();
+                at_its_end = outcomes(receiver.stats());
+                receiver.leave();
+                if (opened_again) {
+                    ASSERT_EQ(world->port_open(receiver.id(), {}, &first), Error::none);
+                }
+                call.finish();
+            }
+            const std::uint64_t counted = outcomes(first) + outcomes(receiver.stats());
+            ASSERT_EQ(counted, sender.stats().copies - copies)
+                << "after " << after << " instructions";
+            late[opened_again ? 1 : 0] += counted != at_its_end ? 1 : 0;
+            if (opened_again)
+                receiver.leave();
+        }
+    }
+    EXPECT_GT(late[0], 5u) << "it was not closed under a call";
+    EXPECT_GT(late[1], 5u) << "it was not closed under a call";
+}
+
 // The manager dies while it opens a port: its successor can close it, if it is there, and open it.
 TEST(RvsStepped, PortThatWasBeingOpenedIsNotLost)
 {

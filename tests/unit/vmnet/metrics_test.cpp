@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics.hpp"
+#include "stepped.hpp"
 #include "world.hpp"
 
 #include <cstdlib>
@@ -86,6 +87,57 @@ TEST_F(VmnetCounters, OfALabelThatIsNotConfiguredEndWithItsLastRecord)
     round("a");
     EXPECT_EQ(sent("7:x"), std::nullopt);
     EXPECT_EQ(sent("a"), Ports::most_gone);
+}
+
+// A port that closes under another's call: what that call counts at its end is somebody's.
+TEST_F(VmnetCounters, HaveWhatCallsCountAfterAPortWasClosed)
+{
+    rvs::test::Guest receiver{world_, 1};
+    const auto sender = ports_.open({.label = "sender"}, 0, "sender");
+    ASSERT_TRUE(sender);
+    ASSERT_EQ(guest_.add_region(), rvs::Error::none);
+    guest_.set_up();
+    guest_.call(RVIF_OP_START);
+    const auto frame = rvs::test::frame(rvs::test::broadcast, rvs::test::mac(1));
+    guest_.desc(0, {guest_.stage(frame), frame.size()});
+
+    const auto received = [&] {
+        return value("elisa_received_frames_total{label=\"receiver\"} ").value_or(0);
+    };
+    // Under ASan a call's instructions are many: some of them will do.
+    std::uint32_t whole = 0;
+    for (rvs::test::Stepped call{[&] { guest_.transmit(1); }}; call.alive(); ++whole) {
+        call.step();
+    }
+    std::uint32_t late = 0;
+    for (std::uint32_t after = 0; after < whole; after += whole / 20) {
+        const auto port = ports_.open({.label = "receiver"}, 0, "receiver");
+        ASSERT_TRUE(port);
+        ASSERT_EQ(*port, receiver.id());
+        ASSERT_EQ(receiver.add_region(), rvs::Error::none);
+        receiver.set_up();
+        receiver.call(RVIF_OP_START);
+        receiver.post(guest_.source(), 1);
+        std::uint64_t at_its_end = 0;
+        {
+            rvs::test::Stepped call{[&] { guest_.transmit(1); }};
+            for (std::uint32_t i = 0; i < after && call.alive(); ++i) {
+                call.step();
+            }
+            ports_.close(*port, "receiver");
+            at_its_end = received();
+            call.finish();
+        }
+        late += received() != at_its_end ? 1 : 0;
+        rvs::PortStats stats;
+        ASSERT_TRUE((*world_).port_stats(*sender, stats));
+        ASSERT_EQ(received() + value("elisa_dropped_frames_total{label=\"receiver\",reason=\"not_"
+                                     "ready\"} ")
+                                   .value_or(0),
+                  stats.copies)
+            << "after " << after << " instructions";
+    }
+    EXPECT_GT(late, 0u) << "it was not closed under a call";
 }
 
 class Scraper {
