@@ -62,7 +62,7 @@ elisa::Result<void> mix(Client &client, const Options &options, Random &random, 
     std::string scratch;
     for (std::uint64_t n = 0; n < options.operations; ++n) {
         const auto number = static_cast<std::uint32_t>(random() % options.keys);
-        const std::string key = "key-" + std::to_string(number);
+        const std::string key = "exercise-" + std::to_string(number); // nobody else's
         if (random() % 100 < options.percent_get) {
             const auto value = client.get(key);
             if (!value) {
