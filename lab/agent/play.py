@@ -18,6 +18,9 @@ from kernel_log import excerpt, trouble
 from vm import Vm
 
 
+_GATHER = 0.05  # seconds
+
+
 class StepFailed(Exception):
     """A step did not go as the scenario says."""
 
@@ -45,7 +48,12 @@ class Stage:
         # Of an output that was closed there is always something to read, the end of it: that would be a busy wait, and
         # nobody has the CPU before us.
         speaking = [vm for vm in self.started if vm.running and not vm.silenced]
-        ready, _, _ = select.select(speaking, [], [], max(0.0, seconds))
+        seconds = max(0.0, seconds)
+        ready, _, _ = select.select(speaking, [], [], seconds)
+        if ready:
+            # A serial port passes its output on byte by byte, and each of our wakings costs an emulated CPU more than
+            # a guest's line does: let lines gather.
+            time.sleep(min(_GATHER, seconds))
         for vm in ready:
             vm.drain()
         for vm in self.started:
