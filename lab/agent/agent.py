@@ -43,7 +43,7 @@ def run_one(arguments: argparse.Namespace) -> int:
         "vm": [{
             "name": "vm", "role": arguments.role, "label": arguments.label, "memory": arguments.memory,
             "vcpus": 1, "machine": arguments.machine, "hugepages": arguments.hugepages, "program": arguments.program,
-            "qemu": [], "cpu": "host,-pcid", "image": arguments.image, "append": "",
+            "qemu": [], "cpu": "host,-pcid", "append": "",
             "reboots": False,
         }],
         "step": [{"start": "vm"}, {"wait_exit": "vm", "timeout": 3600, "status": 0}],
@@ -65,7 +65,6 @@ def main() -> int:
     one.add_argument("--memory", type=int, default=256)
     one.add_argument("--hugepages", type=int, default=0)
     one.add_argument("--machine", choices=("microvm", "pc", "q35"), default="microvm")
-    one.add_argument("--image", choices=("plain", "dpdk", "sockets", "clients", "tools"), default="plain")
     one.add_argument("--modules", choices=("stock", "elisa", "as-is"), default="as-is")
     arguments = parser.parse_args()
     # Ended in order, VMs are ended too.

@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import initramfs
 from host import Host, HostError
 
 _MACHINES = {
@@ -80,10 +81,11 @@ class Vm:
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
             ]
         else:
+            initramfs.join(guest / "programs", spec["program"], place / "initramfs")
             boots = [
                 "-fw_cfg", f"name=opt/elisa/program,file={place}/program",
                 "-fw_cfg", f"name=opt/elisa/hugepages,file={place}/hugepages",
-                "-kernel", str(guest / "vmlinux"), "-initrd", str(guest / f"{spec['image']}.cpio"),
+                "-kernel", str(guest / "vmlinux"), "-initrd", str(place / "initramfs"),
                 "-append", f"console=ttyS0 quiet reboot=t panic=-1 {spec['append']}".strip(),
             ]
         return [

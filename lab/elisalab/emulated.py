@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any, Callable
 
-from . import bochs, cache, host_kernels, images, kernels, scenario
+from . import bochs, cache, host_kernels, images, kernels, scenario, tree
 from .log import LabError, say, tail
 from .report import Report
 
@@ -45,7 +45,7 @@ class Lab:
         log = self.run_dir / "images.log"
         staged = self.run_dir / "payload"
         images.stage(staged, self.binaries, kernels.guest_kernel(), self.kernel, self.modules, job)
-        images.payload_disk(staged, self.run_dir / "payload.img", log)
+        tree.make_ext4(staged, self.run_dir / "payload.img", spare_mib=4, log=log)
         shutil.rmtree(staged)
         cpus = max([each["host_cpus"] for each in job["scenarios"]], default=1)
         return bochs.Machine(

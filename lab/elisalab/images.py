@@ -2,8 +2,6 @@
 """What the emulated host and the guests boot from.
 
   root image   Debian's busybox, QEMU and python3; slow to make, cached, the same for every run
-  guest cpio   busybox alone ("plain"), with Debian's dpdk-testpmd ("dpdk"), with iperf3, too ("sockets"), or with
-             libmemcached's memccapable ("clients"); cached. "tools" is plain, and has elisactl from build/guest
   payload      everything that changes in a day's work: kernel modules, build/host, build/guest, the agent, the job
 """
 
@@ -17,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import cache, tree
+from . import cache, guests, tree
 from .kernels import KVM_PATCH, LAB, HostKernel, package_version
 from .log import LabError
 
@@ -31,9 +29,6 @@ _PYTHON_SKIP = (
     "sax", "dom", "idlelib", "ensurepip", "tkinter", "turtledemo", "*.opt-1.pyc", "*.opt-2.pyc", "sitecustomize.py", "venv",
     "multiprocessing", "curses", "dbm", "sqlite3", "wsgiref", "lib-dynload",
 )
-_WITH_DPDK = ("dpdk", "sockets")
-# EAL loads every driver of its plugin folder at start; in an emulated guest each costs a tenth of a second.
-_DPDK_DRIVERS = ("bus_vdev", "bus_pci", "mempool_ring", "net_null", "net_ring", "net_virtio")
 
 
 def _packages(names: str) -> list[str]:
@@ -74,53 +69,6 @@ def host_root() -> Path:
     return cache.product("host-root", parts, build) / "root.img"
 
 
-def guest_base(kind: str) -> Path:
-    """The part of a guest's initramfs that comes from Debian: kind 'plain', 'dpdk', 'sockets' or 'clients'."""
-    packages = "busybox-static libc6 libgcc-s1"
-    if kind in _WITH_DPDK:
-        packages += " dpdk-dev libnuma1"
-    if kind == "sockets":
-        packages += " iperf3 libiperf0"
-    if kind == "clients":
-        packages += " libmemcached-tools"
-    code = [LAB / "guest", LAB / "elisalab/images.py", LAB / "elisalab/tree.py"]
-
-    def build(folder: Path) -> None:
-        root = tree.Tree(folder / "root")
-        root.add_busybox()
-        root.add(LAB / "guest/init", "/init")
-        root.write("/etc/passwd", "root::0:0:root:/root:/bin/sh\nnobody::65534:65534:nobody:/:/bin/sh\n")
-        root.write("/etc/group", "root:x:0:\nnogroup:x:65534:\n")
-        for name in ("libstdc++.so.6", "libgcc_s.so.1"):
-            root.add_library(_LIBDIR / name)
-            root.add_libraries_of(_LIBDIR / name)
-        if kind in _WITH_DPDK:
-            _add_dpdk(root)
-        if kind == "sockets":
-            root.add_program(Path("/usr/bin/iperf3"))
-        if kind == "clients":
-            root.add_program(Path("/usr/bin/memccapable"))
-        tree.make_cpio(root.root, folder / "base.cpio")
-        shutil.rmtree(root.root)
-
-    return cache.product(f"guest-{kind}", [kind, *code, *_packages(packages)], build) / "base.cpio"
-
-
-def _add_dpdk(root: tree.Tree) -> None:
-    root.add_program(Path("/usr/bin/dpdk-testpmd"))
-    plugins = sorted((_LIBDIR / "dpdk").glob("pmds-*"))
-    if not plugins:
-        raise LabError(f"no DPDK plugin folder under {_LIBDIR}/dpdk: is the package dpdk installed?")
-    for driver in _DPDK_DRIVERS:
-        for name in plugins[-1].glob(f"librte_{driver}.so.*.*"):
-            root.add_library(name)
-            root.add_libraries_of(name)
-            soname = name.name.rsplit(".", 1)[0]  # librte_x.so.23.0 -> librte_x.so.23, what EAL looks for
-            link = root.root / str(name.parent).lstrip("/") / soname
-            if not link.exists():  # testpmd links some of them, which put them there already
-                link.symlink_to(name.name)
-
-
 @dataclass(frozen=True)
 class Binaries:
     """Where the project's own programs are, as installed by CMake, and the patched modules if they are built."""
@@ -136,51 +84,6 @@ class Binaries:
         return self.build / "guest"
 
 
-def _project_cpio(kind: str, binaries: Binaries, have: Path, archive: Path, scratch: Path) -> None:
-    """build/guest as /elisa in the guest, plus libraries that the base does not have. Without DPDK, nothing that needs it."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    root = tree.Tree(scratch)
-    place = root.root / "elisa"
-    place.mkdir()
-    if binaries.guest.is_dir():
-        left_out = [*(() if kind in _WITH_DPDK else ("librte_*", "dpdk")), *(() if kind == "tools" else ("elisactl",))]
-        shutil.copytree(binaries.guest, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left_out))
-    in_base = set(_cpio_names(have))
-    for program in sorted(p for p in place.rglob("*") if p.is_file() and _is_dynamic_elf(p)):
-        for library in tree.libraries(program, binaries.guest / "lib"):
-            inside = str(library).lstrip("/")
-            if library.is_relative_to(binaries.guest) or library.is_relative_to(place):
-                continue
-            if inside not in in_base and f"usr/{inside}" not in in_base:
-                root.add_library(library)
-        # Emulated, every megabyte of an initramfs costs a tenth of a second. (Images are data here, and left alone.)
-        subprocess.run(["strip", "--strip-debug", str(program)], check=True)
-    # The base archive makes these; a folder may be named twice, a link over a folder may not.
-    for link in ("lib", "lib64"):
-        (root.root / link).unlink()
-    for folder in ("lib", "lib64"):
-        stray = root.root / folder
-        if stray.is_dir():
-            shutil.copytree(stray, root.root / "usr" / folder, dirs_exist_ok=True)
-            shutil.rmtree(stray)
-    tree.make_cpio(root.root, archive)
-    shutil.rmtree(scratch)
-
-
-def _cpio_names(archive: Path) -> list[str]:
-    with archive.open("rb") as handle:
-        listing = subprocess.run(["cpio", "-t", "--quiet"], stdin=handle, capture_output=True, text=True, check=True)
-    return listing.stdout.splitlines()
-
-
-def _is_dynamic_elf(path: Path) -> bool:
-    with path.open("rb") as handle:
-        if handle.read(4) != b"\x7fELF":
-            return False
-    shown = subprocess.run(["readelf", "-d", str(path)], capture_output=True, text=True, check=False)
-    return "(NEEDED)" in shown.stdout
-
-
 def stage(
     folder: Path,
     binaries: Binaries,
@@ -190,20 +93,11 @@ def stage(
     job: dict[str, Any],
 ) -> None:
     """Everything that the agent needs, laid out as on the payload disk. `kernel` is None on a local machine."""
-    (folder / "guest").mkdir(parents=True)
     if guest_kernel is not None:
-        (folder / "guest/vmlinux").symlink_to(guest_kernel)
-    kinds = {vm["image"] for scenario in job["scenarios"] for vm in scenario["vm"]}
-    if guest_kernel is not None:
-        kinds = kinds or {"plain"}
-    for kind in sorted(kinds):
-        base = guest_base(kind)
-        project = folder / "guest/project.cpio"
-        _project_cpio(kind, binaries, base, project, folder / "scratch")
-        with (folder / f"guest/{kind}.cpio").open("wb") as out:
-            for part in (base, project):
-                out.write(part.read_bytes())
-        project.unlink()
+        (folder / "guest").mkdir(parents=True)
+        # QEMU sorts the symbols that a kernel has, which no guest needs.
+        subprocess.run(["strip", "-o", str(folder / "guest/vmlinux"), str(guest_kernel)], check=True)
+        guests.stage(folder / "guest/programs", binaries.guest, folder / "scratch")
     shutil.copytree(LAB / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__"))
     compileall.compile_dir(folder / "agent", quiet=1)  # the emulated host would take a second for it
     shutil.copytree(KVM_PATCH / "host/elisahost", folder / "kvm-patch/host/elisahost", ignore=shutil.ignore_patterns("__pycache__"))
@@ -241,18 +135,9 @@ def _add_host_libraries(folder: Path) -> None:
     """Libraries that build/host needs and the root image does not have go to host/lib (found by LD_LIBRARY_PATH)."""
     standard = ("libc.so", "libm.so", "libstdc++.so", "libgcc_s.so", "ld-linux")
     for program in [p for p in folder.rglob("*") if p.is_file()]:
-        if not _is_dynamic_elf(program):
+        if not guests.is_dynamic_elf(program):
             continue
         for library in tree.libraries(program):
             if not library.name.startswith(standard) and not library.is_relative_to(folder):
                 (folder / "lib").mkdir(exist_ok=True)
                 shutil.copy(library, folder / "lib")
-
-
-def payload_disk(staged: Path, image: Path, log: Path) -> None:
-    """The staged folder as a disk."""
-    resolved = staged / "guest/vmlinux"
-    kernel = resolved.resolve()
-    resolved.unlink()
-    shutil.copyfile(kernel, resolved)
-    tree.make_ext4(staged, image, spare_mib=4, log=log)

@@ -22,10 +22,10 @@
     memory = 256             # MiB
     vcpus = 1
     machine = "microvm"      # microvm, pc, q35
-    image = "plain"          # "dpdk" has dpdk-testpmd too, "sockets" iperf3 besides, "clients" memccapable, "tools" elisactl
     hugepages = 0            # 2 MiB pages
     reboots = false          # a reset starts it again, memory as it was left; else it ends QEMU
-    program = "uname -a"     # run by the guest's sh; its exit status is the VM's
+    program = "uname -a"     # run by the guest's sh; its exit status is the VM's. The guest has the programs that it
+                             # names: any of build/guest, dpdk-testpmd, iperf3, memccapable (elisalab/guests.py)
     kernel = ""              # an ELF of build/host/guests to boot (PVH) instead of Linux; program is its command line
     qemu = []                # more QEMU arguments
     cpu = "host,-pcid"       # QEMU's -cpu
@@ -64,12 +64,12 @@ _TOP: dict[str, Any] = {
     "allow_kernel": [], "expect_kernel": [], "host_programs": [], "vm": [], "step": [],
 }
 _VM: dict[str, Any] = {
-    "name": "", "count": 1, "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm", "image": "plain",
+    "name": "", "count": 1, "role": "none", "label": "", "memory": 256, "vcpus": 1, "machine": "microvm",
     "hugepages": 0, "program": "", "kernel": "", "qemu": [], "cpu": "host,-pcid", "append": "", "reboots": False,
 }
 _CHOICES = {
     "modules": ("elisa", "stock", "sweep"), "role": ("guest", "manager", "none"), "machine": ("microvm", "pc", "q35"),
-    "image": ("plain", "dpdk", "sockets", "clients", "tools"), "suite": ("test", "debug", "demo", "bench", "hand"),
+    "suite": ("test", "debug", "demo", "bench", "hand"),
     "campaign": ("", "attack", "lifecycle", "sweep"),
 }
 # verb -> (type of its value, whether the value names VMs, other keys: required, optional)

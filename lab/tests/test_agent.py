@@ -15,6 +15,7 @@ from elisalab import kernels, scenario
 
 sys.path.insert(0, str(kernels.LAB / "agent"))
 from events import Events  # noqa: E402
+import initramfs  # noqa: E402
 from host import Host  # noqa: E402
 from kernel_log import KernelLog, trouble  # noqa: E402
 from play import Stage, StepFailed, play  # noqa: E402
@@ -160,6 +161,29 @@ class KernelTroubleInAScenario(unittest.TestCase):
     def test_beside_what_is_expected_fails_it(self) -> None:
         failed = self.play('expect_kernel = ["KASAN"]\n', [*self.REPORT, "UBSAN: x"])
         self.assertIn("UBSAN: x", failed["error"])
+
+
+class Initramfs(unittest.TestCase):
+    NEEDS = {"vmnet": ["vmnet", "images"], "kvs": ["kvs", "images"], "dpdk-testpmd": ["dpdk", "dpdk-testpmd"]}
+
+    def test_has_the_programs_that_are_named_and_no_other(self) -> None:
+        for text, expected in (
+            ("uname -a", ["base"]),
+            ("vmnet --admit a & kvs serve", ["base", "vmnet", "images", "kvs"]),
+            ("/elisa/bin/kvs\nexec dpdk-testpmd -- --stats", ["base", "kvs", "images", "dpdk", "dpdk-testpmd"]),
+            ("rekvs kvs-bench vmnet.toml", ["base"]),
+        ):
+            with self.subTest(text):
+                self.assertEqual(initramfs.archives(text, self.NEEDS), expected)
+
+    def test_archives_follow_each_other_whole(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "programs.json").write_text(json.dumps(self.NEEDS))
+            for archive in ("base", "vmnet", "images"):
+                (folder / f"{archive}.cpio").write_text(f"<{archive}>" * 1000)
+            initramfs.join(folder, "vmnet", folder / "joined")
+            self.assertEqual((folder / "joined").read_text(), "<base>" * 1000 + "<vmnet>" * 1000 + "<images>" * 1000)
 
 
 if __name__ == "__main__":
