@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What guests boot from: an initramfs of as few bytes as can be, for emulated, every megabyte costs a tenth of a second.
+"""What guests boot from: an initramfs of as few bytes as can be, for unpacking it is slow in an emulated guest.
 
 There is an archive for each program that a guest may have, with the libraries it needs. Before it starts a VM, the agent
 joins the base and those of the programs that the VM's own text names (lab/agent/initramfs.py).
@@ -18,13 +18,17 @@ from .kernels import LAB, package_version
 from .log import LabError
 
 _LIBDIR = Path("/usr/lib/x86_64-linux-gnu")
-# EAL loads every driver of its plugin folder at start; in an emulated guest each costs a tenth of a second.
+# EAL loads every driver of its plugin folder at start, which is slow in an emulated guest.
 _DPDK_DRIVERS = ("bus_vdev", "bus_pci", "mempool_ring", "net_null", "net_ring", "net_virtio")
-_DEBIAN = {  # program -> its package, and whether it is one that uses DPDK
-    "/usr/bin/dpdk-testpmd": ("dpdk", True),
-    "/usr/bin/iperf3": ("iperf3", False),
-    "/usr/bin/memccapable": ("libmemcached-tools", False),
+_USES_DPDK = ["dpdk", "drivers"]
+# Program -> its package, and the archives that it needs besides the base and its own.
+_DEBIAN: dict[str, tuple[str, list[str]]] = {
+    "/usr/bin/dpdk-testpmd": ("dpdk", _USES_DPDK),
+    "/usr/bin/iperf3": ("iperf3", []),
+    "/usr/bin/memccapable": ("libmemcached-tools", []),
 }
+# Folder of build/guest -> the archives that its programs need besides.
+_OURS = {"bin": ["images"], "dpdk": _USES_DPDK}
 
 
 def _cached(name: str, packages: str, fill: Callable[[tree.Tree], None]) -> Path:
@@ -93,18 +97,16 @@ def stage(folder: Path, binaries: Path, scratch: Path) -> None:
     needs: dict[str, list[str]] = {}
     shutil.copy(_cached("base", "busybox-static", _base), folder / "base.cpio")
     shutil.copy(_cached("dpdk", "libc6 libgcc-s1 dpdk-dev libnuma1", _dpdk), folder / "dpdk.cpio")
-    for path, (package, uses_dpdk) in _DEBIAN.items():
+    for path, (package, besides) in _DEBIAN.items():
         name = Path(path).name
         part = _cached(name, f"libc6 libgcc-s1 {package}", lambda root, path=path: root.add_program(Path(path)))
         shutil.copy(part, folder / f"{name}.cpio")
-        needs[name] = [*(("dpdk", "drivers") if uses_dpdk else ()), name]
-    for kind in ("bin", "dpdk"):
+        needs[name] = [*besides, name]
+    for kind, besides in _OURS.items():
         for program in sorted((binaries / kind).glob("*")):
             _project_part([program], binaries, folder / f"{program.name}.cpio", scratch)
-            needs[program.name] = [*(("dpdk", "drivers") if kind == "dpdk" else ()), program.name]
+            needs[program.name] = [*besides, program.name]
     for name, kind in (("drivers", "lib"), ("images", "share")):
         files = sorted(path for path in (binaries / kind).rglob("*") if path.is_file())
         _project_part(files, binaries, folder / f"{name}.cpio", scratch)
-    for program in (binaries / "bin").glob("*"):
-        needs[program.name].append("images")
     (folder / "programs.json").write_text(json.dumps(needs, indent=1))
