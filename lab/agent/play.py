@@ -17,8 +17,12 @@ from host import Host, HostError
 from kernel_log import excerpt, trouble
 from vm import Vm
 
-
-_GATHER = 0.05  # seconds
+# A serial port passes its output on byte by byte, and each of our wakings costs an emulated CPU more than a guest's line
+# does: output is let gather. Not for long after a silence, for it may be a mark, whose counters are to be read before the
+# guests go on to what they measure.
+_SILENCE = 0.02  # seconds
+_GATHER = 0.005
+_GATHER_LONG = 0.05
 
 
 class StepFailed(Exception):
@@ -40,6 +44,7 @@ class Stage:
         self.awaited = list(scenario["expect_kernel"])
         self.hangs: dict[str, int] = {}  # resets of VMs that said nothing
         self.deadline = time.monotonic() + scenario["timeout"]
+        self._drained = 0.0  # when there was something to take in last
 
     # --- time ------------------------------------------------------------------------------------------------
 
@@ -51,11 +56,12 @@ class Stage:
         seconds = max(0.0, seconds)
         ready, _, _ = select.select(speaking, [], [], seconds)
         if ready:
-            # A serial port passes its output on byte by byte, and each of our wakings costs an emulated CPU more than
-            # a guest's line does: let lines gather.
-            time.sleep(min(_GATHER, seconds))
+            silence = time.monotonic() - self._drained
+            time.sleep(min(_GATHER if silence >= _SILENCE else _GATHER_LONG, seconds))
         for vm in ready:
             vm.drain()
+        if ready:
+            self._drained = time.monotonic()
         for vm in self.started:
             if vm.qemu_status is None:
                 vm.poll()

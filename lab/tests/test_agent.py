@@ -10,6 +10,7 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from elisalab import kernels, scenario
 
@@ -73,6 +74,46 @@ class WaitingForAVm(unittest.TestCase):
     def test_counts_only_what_it_says_from_now_on_where_it_must_be_fresh(self) -> None:
         with self.assertRaises(StepFailed):
             self.wait("fresh = true\n")
+
+
+class OutputGathers(unittest.TestCase):
+    def setUp(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        events = Events(str(Path(folder.name) / "events"))
+        self.addCleanup(events.close)
+        parsed = scenario.parse('[[step]]\nsleep = 1\n', "s")
+        self.stage = Stage(parsed, Host(Path(folder.name), {"loads_modules": False}, events), events, Path(folder.name))
+        self.vm = mock.Mock(running=True, silenced=False)
+        self.stage.started = [self.vm]
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def pump(self, seconds: float, said: bool = True, silence: float = 0.0) -> None:
+        """There is something to read, `silence` after the last was read."""
+        def select(*_: object) -> tuple[list, list, list]:
+            self.now += silence
+            return ([self.vm] if said else []), [], []
+
+        with mock.patch("play.select.select", select), mock.patch("play.time.sleep", self.sleep), \
+                mock.patch("play.time.monotonic", lambda: self.now):
+            self.stage.pump(seconds)
+
+    def test_for_long_only_while_more_and_more_comes(self) -> None:
+        for silence in (1.0, 0.0, 0.01, 0.1, 0.01, 0.03):
+            self.pump(0.2, silence=silence)
+        self.assertEqual(self.slept, [0.005, 0.05, 0.05, 0.005, 0.05, 0.005])
+        self.assertEqual(self.vm.drain.call_count, 6)
+
+    def test_no_longer_than_there_is_time_and_not_for_nothing(self) -> None:
+        self.pump(0.2, said=False)
+        self.pump(0.001)
+        self.pump(0.01)
+        self.assertEqual(self.slept, [0.001, 0.01])
 
 
 class WaitingForTheEndOfAVm(unittest.TestCase):
