@@ -101,7 +101,8 @@ class Export {
     // Sleeps for so long at the most, or does something else meanwhile.
     using Pause = std::function<void(std::chrono::microseconds most)>;
     // Waits for one; nullopt after `timeout`. Looks for it now and then, and pauses between two
-    // looks: the longer, the longer nothing has come.
+    // looks: the longer, the longer nothing has come, in this call and those before it.
+    static constexpr std::chrono::microseconds shortest_pause{50}, longest_pause{20'000};
     [[nodiscard]] Result<std::optional<Event>> wait(std::chrono::milliseconds timeout);
     [[nodiscard]] Result<std::optional<Event>> wait(std::chrono::milliseconds timeout,
                                                     const Pause &pause);
@@ -142,7 +143,8 @@ class Export {
     std::uint64_t data_offset_ = 0; // of the DATA part, in the object
     std::uint64_t heap_offset_ = 0;
     std::uint64_t entry_ = 0;
-    pid_t owner_ = 0; // 0: nothing to destroy
+    pid_t owner_ = 0;                                  // 0: nothing to destroy
+    std::chrono::microseconds pause_ = shortest_pause; // the next one
 };
 
 } // namespace elisa

@@ -411,14 +411,17 @@ Result<std::optional<Event>> Export::wait(std::chrono::milliseconds timeout)
 Result<std::optional<Event>> Export::wait(std::chrono::milliseconds timeout, const Pause &pause)
 {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
-    auto most = std::chrono::microseconds{50};
     for (;;) {
         auto event = poll();
-        if (!event || event->has_value() || std::chrono::steady_clock::now() >= deadline) {
+        if (!event || event->has_value()) {
+            pause_ = shortest_pause;
             return event;
         }
-        pause(most);
-        most = std::min(most * 2, std::chrono::microseconds{10'000});
+        if (std::chrono::steady_clock::now() >= deadline) {
+            return event;
+        }
+        pause(pause_);
+        pause_ = std::min(pause_ * 2, longest_pause);
     }
 }
 

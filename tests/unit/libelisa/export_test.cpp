@@ -5,11 +5,15 @@
 #include "elisa/manager.hpp"
 #include "serve.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace {
 
@@ -18,6 +22,7 @@ struct Module {
     bool there = false; // the export
     bool published = false;
     bool answers = true; // who is attached
+    bool event = false;  // a detach that waits for its answer
     std::uint64_t size = 0;
 };
 
@@ -55,6 +60,8 @@ Result<Registers> call(elisa_call number, const Registers &arguments, std::strin
     case ELISA_CALL_EXPORT_DESTROY:
         elisa_ko = {};
         return Registers{};
+    case ELISA_CALL_EVENT_POLL:
+        return Registers{.rbx = elisa_ko.event ? ELISA_EVENT_DETACH : ELISA_EVENT_NONE};
     case ELISA_CALL_ATTACHMENT_NEXT:
         return elisa_ko.answers ? Result<Registers>{Registers{}} : refusal;
     default:
@@ -208,6 +215,34 @@ TEST_F(ExportEnds, OneThatWasTakenOverCanBeDestroyedOnPurpose)
     Export taken = open();
     ASSERT_TRUE(taken.destroy());
     EXPECT_FALSE(elisa_ko.there);
+}
+
+TEST_F(ExportEnds, TheLongerNothingComesTheLessOftenItIsLookedFor)
+{
+    using std::chrono::microseconds;
+    Export idle = open();
+    ASSERT_TRUE(idle.publish());
+    std::vector<microseconds> pauses;
+    const auto wait = [&] {
+        // Each call has its time up after one pause, or two: what it has learnt is to last.
+        const auto event = idle.wait(std::chrono::milliseconds{1}, [&](microseconds most) {
+            pauses.push_back(most);
+            std::this_thread::sleep_for(std::chrono::milliseconds{2});
+        });
+        ASSERT_TRUE(event);
+        EXPECT_EQ(event->has_value(), elisa_ko.event);
+    };
+    while (pauses.size() < 12) {
+        wait();
+    }
+    EXPECT_TRUE(std::is_sorted(pauses.begin(), pauses.end()));
+    EXPECT_EQ(pauses.front(), Export::shortest_pause);
+    EXPECT_EQ(pauses.back(), Export::longest_pause);
+    elisa_ko.event = true;
+    wait();
+    elisa_ko.event = false;
+    wait();
+    EXPECT_EQ(pauses.back(), Export::shortest_pause);
 }
 
 class Nobody final : public apps::Service {
