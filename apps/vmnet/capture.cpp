@@ -15,7 +15,6 @@ using elisa::Result;
 constexpr std::uint32_t buffer_bytes = 2048;
 constexpr std::size_t head_bytes = 4096; // rvif_rx_setup, rvif_sources
 constexpr std::size_t sources_at = 1024;
-constexpr std::size_t round_frames = 4096; // of one drain()
 constexpr std::uint32_t least_share = 16;
 
 template <class T>
@@ -195,7 +194,9 @@ std::size_t Capture::drain_lane(std::uint32_t source,
     };
     const rvs::PortId from = switch_.source_port(source);
     std::size_t frames = 0;
-    while (frames < round_frames) {
+    // What had room in the lane when this began, and no more: whoever fills it meanwhile would keep
+    // the others' frames waiting, and be ahead of them in the capture.
+    while (frames < lane.units.size()) {
         const std::uint64_t first = entry(lane.filled);
         if ((first & RVIF_PHASE) != ((lane.filled & depth_) == 0 ? RVIF_PHASE : 0)) {
             break;
