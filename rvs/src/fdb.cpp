@@ -48,6 +48,36 @@ void forget_others(FdbBucket &bucket, const std::atomic<std::uint64_t> &entry, s
     }
 }
 
+// A new entry of a port, and its count; `from` is another's, its own, or 0.
+void exchange(std::atomic<std::uint64_t> &way, std::uint64_t from, std::uint64_t to, Port *ports)
+{
+    const std::uint32_t port = Fdb::port_of(to);
+    if (from != 0 && Fdb::port_of(from) == port) { // as many as before
+        replace(way, from, to);
+        return;
+    }
+    // Both before the exchange. A call that is cut short meanwhile leaves our count too high, so
+    // that nobody gets beyond its limit by that alone, and the other's too low: no neighbour may
+    // fill it.
+    LearnedCount &ours = ports[port].learned;
+    ours.more();
+    if (from == 0) {
+        if (!replace(way, 0, to))
+            ours.less();
+        return;
+    }
+    LearnedCount &theirs = ports[Fdb::port_of(from)].learned;
+    const LearnedCount::Less less = theirs.less();
+    const bool moved = replace(way, from, to);
+    const bool counted = theirs.settle(less);
+    if (!moved)
+        ours.less();
+    if (moved && counted) // too low until the next count, if that did without it
+        theirs.less();
+    else if (!moved && !counted && less.done)
+        theirs.more();
+}
+
 } // namespace
 
 Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp, Port *ports)
@@ -102,25 +132,7 @@ Learned Fdb::learn(std::uint64_t key, std::uint32_t port, std::uint32_t stamp, P
     }
     if (way == nullptr)
         return Learned::yes;
-    // Both before the exchange. A call that is cut short meanwhile leaves our count too high, so
-    // that nobody gets beyond its limit by that alone, and the other's too low: no neighbour may
-    // fill it.
-    learned.more();
-    if (word == 0) {
-        if (!replace(*way, word, want))
-            learned.less();
-        return Learned::yes;
-    }
-    LearnedCount &old = ports[Fdb::port_of(word)].learned;
-    const std::uint64_t before = old.snapshot();
-    const bool given = old.less();
-    if (!replace(*way, word, want)) {
-        learned.less();
-        if (given)
-            old.more();
-    } else if (old.counted_since(before)) { // by the manager, with this one
-        old.less();
-    }
+    exchange(*way, word, want, ports);
     return Learned::yes;
 }
 

@@ -193,6 +193,27 @@ TEST(RvsFdb, CountOfTheTableIsVoidIfAnAddressMovedMeanwhile)
     EXPECT_EQ(count.number(), 7u);
 }
 
+// The manager may be kept from the CPU between two instructions of its count.
+TEST(RvsFdb, CountOfTheTableThatEndsAfterAnAddressMovedAwayIsVoid)
+{
+    LearnedCount count{};
+    count.more();
+    const LearnedCount::Less less = count.less();
+    const std::uint64_t before = count.snapshot(); // and finds the entry; then it goes
+    EXPECT_FALSE(count.settle(less));
+    count.counted(before, 1);
+    EXPECT_EQ(count.number(), 0u);
+}
+
+TEST(RvsFdb, CountOfTheTableThatEndedBeforeAnAddressMovedAwayIsTold)
+{
+    LearnedCount count{};
+    count.more();
+    const LearnedCount::Less less = count.less();
+    count.counted(count.snapshot(), 1);
+    EXPECT_TRUE(count.settle(less));
+}
+
 TEST(RvsFdb, KeysComeBackAsTheyWereLearned)
 {
     World world;
