@@ -54,6 +54,17 @@ void cross_with_cr3(u64 root, bool lasts)
     trial.judge(f, lasts);
 }
 
+// In the slot: where the image says, in answer to the operation, that a region is.
+u64 place_of(u64 operation, u64 a1)
+{
+    u64 va = 0;
+    if (!port.cross(operation, a1, va) || va - ELISA_WINDOW_VA >= ELISA_WINDOW_SIZE) {
+        say("FAILED: the image does not tell where a region is");
+        finish(11);
+    }
+    return va - ELISA_SLOT_BASE;
+}
+
 struct Bits {
     u64 cr0, cr4, efer;
 };
@@ -121,10 +132,9 @@ void space_cr3(const Scale &scale)
     for (const u64 x : {ELISA_GATE_PDPT_X, ELISA_SUB_PDPT_X, ELISA_LIST_X, ELISA_GATE_X}) {
         in_window(x);
     }
-    for (u64 k = 0; k < (scale.whole ? 4 : 1); ++k) {
-        if (book.begin_case()) {
-            cross_with_cr3(forge(ELISA_WINDOW_X + k * (region_len + huge)), false);
-        }
+    const u64 own = place_of(NOP_WHERE, port.region); // another one after each reset
+    if (book.begin_case()) {
+        cross_with_cr3(forge(own), false);
     }
     if (scale.whole) {
         // With those above, each page of the contexts' own: gate, list, both tables, counters,
@@ -138,13 +148,7 @@ void space_cr3(const Scale &scale)
         for (u64 page = 0; page < huge / page_size; page += page < 16 ? 1 : 31) {
             in_window(ELISA_OBJECT_X + page * page_size);
         }
-        u64 peer = 0;
-        if (!port.cross(NOP_NOTED, witness_region_note, peer) ||
-            peer - ELISA_WINDOW_VA >= ELISA_WINDOW_SIZE) {
-            say("FAILED: the witness does not tell where its region is");
-            finish(11);
-        }
-        for (const u64 x : {u64{ELISA_WINDOW_X}, u64{peer - ELISA_SLOT_BASE}}) {
+        for (const u64 x : {own, place_of(NOP_NOTED, witness_region_note)}) {
             for (u64 page = 0; page < huge / page_size; page += 31) {
                 in_window(x + page * page_size);
             }

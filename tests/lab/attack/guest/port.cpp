@@ -131,7 +131,7 @@ bool Port::attach(Cpu &on, u64 as, const char *name)
 
     call = Call{.number = ELISA_CALL_REGION_CREATE, .rbx = handle, .rsi = region_len};
     ring(call);
-    const u64 region = call.rbx;
+    region = call.rbx;
     if (call.result() == 0) {
         call = Call{.number = ELISA_CALL_REGION_ADD,
                     .rbx = handle,

@@ -51,7 +51,7 @@ class Port {
     // Lays the VMFUNC there, and lets the frame run.
     void run(Frame &frame);
 
-    u64 handle = 0, instance = 0, gate = 0, sub = 0, token = 0, vcpu = 0;
+    u64 handle = 0, instance = 0, region = 0, gate = 0, sub = 0, token = 0, vcpu = 0;
     Cpu *cpu = nullptr;
 };
 
